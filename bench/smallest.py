@@ -24,6 +24,7 @@ COMMANDS = (
     "bench engine --smallest",
     "bench operations --smallest",
     "bench.operations --costs --smallest",
+    "bench.enhancement --smallest",
     "bench status --smallest",
     "bench service --smallest",
     "bench ingest --smallest",

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import Parser
+from hashlib import sha256
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -105,6 +106,22 @@ def test_wheel_contains_nothing_else_of_others(wheel: Wheel) -> None:
         *(f"query_engine_bg.{kind}.{end}" for kind in ("sqlite", "postgresql") for end in ("cjs", "wasm")),
     }
     assert {Path(name).suffix for name in made if not name.startswith(ENGINE)} == {".py", ".prisma", ".typed"}
+
+
+def test_wheel_has_each_model_with_its_licence_and_its_sum(wheel: Wheel, built_wheel: Path) -> None:
+    page = (ROOT / "THIRD_PARTY.md").read_text()
+    listed = dict(re.findall(r"`([\w.]+)` \| (\S+) \| in the wheel;", page.partition("## Models")[2]))
+    models = {name.rpartition("/")[2]: name for name in wheel.names if name.endswith((".onnx", ".tflite"))}
+    assert set(listed) == set(models) and len(models) == 2
+    with ZipFile(built_wheel) as file:
+        for name, path in models.items():
+            folder = path.rpartition("/")[0]
+            sums = file.read(f"{folder}/SHA256SUMS").decode().split()
+            assert sums[sums.index(name) - 1] == sha256(file.read(path)).hexdigest()
+            text = " ".join(wheel.licences[f"service/{folder}/{name.partition('.')[0]}.LICENSE.txt"].split()).lower()
+            assert {"MIT": "permission is hereby granted", "Apache-2.0": "apache license version 2.0"}[
+                listed[name]
+            ] in text
 
 
 def test_third_party_page_lists_what_is_in_the_wheel(wheel: Wheel) -> None:

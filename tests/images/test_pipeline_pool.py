@@ -24,6 +24,7 @@ from tests.images.test_pipeline import LOUD, Contrast, hidden, revealing
 from tests.support.charts import ramp, saved
 from tests.support.forked import MIB, image_processes
 from tests.support.lies import VERDICT, pipe
+from tests.support.photos import ASTRONAUT, DATA
 from tests.support.recipes import CHEAP, OPERATIONS, Nothing, opened, with_misbehaving
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -119,10 +120,34 @@ async def test_steps_stay_within_the_estimated_memory() -> None:
         {"op": "grain"},
         {"op": "watermark", "text": "mine", "tiled": True},
         {"op": "resize", "percent": 50},
+        {"op": "auto_contrast"},
+        {"op": "white_balance"},
+        {"op": "denoise"},
+        {"op": "low_light"},
+        {"op": "clahe"},
     ]
     async with pool_of(memory_bytes=256 * MIB) as pool:
         for step in steps:
             await ran(pool, saved(ramp(2400, 1600), "JPEG"), step, {"op": "save", "format": "jpeg"})
+
+
+async def test_photo_of_12_megapixels_is_enhanced_within_the_default_memory() -> None:
+    with Image.open(DATA / ASTRONAUT) as photo:
+        large = photo.convert("RGB").resize((3464, 3464)).point([level // 3 for level in range(256)] * 3)
+    steps = ["denoise", "low_light", "white_balance", "auto_contrast", "clahe", "remove_background"]
+    async with pool_of(memory_bytes=Settings().image_memory_bytes) as pool:
+        made = await ran(pool, saved(large, "JPEG"), *({"op": op} for op in steps), {"op": "save", "format": "webp"})
+        before = image_processes()
+        reduced = await ran(pool, saved(large, "JPEG"), {"op": "resize", "width": 400}, {"op": "upscale"})
+        assert image_processes() == before
+    assert (made.outputs[0].width, reduced.outputs[0].width) == (3464, 800)
+    assert not made.warnings and not reduced.warnings
+
+
+async def test_libraries_of_operations_do_not_count_as_memory_of_a_picture() -> None:
+    """OpenCV alone takes more than this of the address space."""
+    async with pool_of(memory_bytes=64 * MIB) as pool:
+        assert (await ran(pool, ramp(99, 99), {"op": "clahe"})).outputs
 
 
 async def test_steps_are_confined_to_their_files() -> None:

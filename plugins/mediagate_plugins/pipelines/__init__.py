@@ -1,10 +1,11 @@
 """Pipelines over HTTP: ordered operations on pictures, as presets of the operator or as steps of a caller.
 
-``pip install "mediagate[pipelines]"`` for the operations that need NumPy; the others need nothing.
+Some operations need an extra: ``pip install "mediagate[pipelines]"`` NumPy, ``"mediagate[enhance]"`` OpenCV.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import get_args
 
@@ -12,6 +13,7 @@ from mediagate import AUTHORIZE, MOST_JOBS, OPERATIONS, MediaGate, plugin
 from mediagate.errors import ConfigError, PluginError
 from mediagate.operations import Operations, standard
 from mediagate_plugins.pipelines.batch_route import BatchRoute
+from mediagate_plugins.pipelines.catalogue import check
 from mediagate_plugins.pipelines.parameters import Int, Number, OneOf, Secret, Text
 from mediagate_plugins.pipelines.preset import Preset, check_presets
 from mediagate_plugins.pipelines.routes import PipelineRoutes
@@ -75,6 +77,10 @@ async def pipelines(
                 'MediaGate(authorize=…) or the plugin api_keys, or use ad_hoc="none"'
             )
 
+    async def examine() -> str:
+        return await asyncio.to_thread(check, known)
+
+    gate.add_check("operations", examine)
     gate.add_hook("on_ready", ready)
 
 

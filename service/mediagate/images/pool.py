@@ -287,7 +287,7 @@ class ImagePool:
             told=progress,
         )
         try:
-            return await group.run(Request(process.run_pipeline, self._timeout_s, args), read)
+            return await group.run(Request(process.run_pipeline, self._timeout_s, args, operations=recipe.ops), read)
         except (ImageCrashed, ImageTimeout) as exc:
             if ended < len(recipe.steps):
                 exc.step, exc.op = ended, recipe.steps[ended].op

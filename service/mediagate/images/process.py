@@ -81,6 +81,8 @@ class Request:
     with_file: bool = False
     cpu_s: float | None = None
     """The CPU time after which a picture is refused."""
+    operations: tuple[str, ...] = ()
+    """The operations whose libraries and models it needs."""
 
 
 @dataclass
@@ -90,6 +92,8 @@ class _Shared:
     moderator: Moderator | None = None
     memory: Memory = field(default_factory=Memory)
     operations: Operations | None = None
+    prepared: set[Callable[[], object]] = field(default_factory=set)
+    """What operations have loaded."""
     pipe: Connection[Any, Any] | None = None
     cores: Cores | None = None
     lent: IO[bytes] | None = None
@@ -152,7 +156,7 @@ def _serve_one(pipe: Connection[Any, Any]) -> None:
     with _file(pipe) if request.with_file else contextlib.nullcontext() as file:
         args = request.args if file is None else (file, *request.args)
         with timelimit.kept(request.timeout_s, request.cpu_s):
-            answer = _answer(request.function, args)
+            answer = _answer(request, args)
     wire.send(pipe, answer)
 
 
@@ -256,10 +260,11 @@ def _completed(answer: Made, began: float, seen: Previewing | None) -> Made:
     return replace(answer, timings_ms={**answer.timings_ms, "cpu": cpu_ms}, previews=jpegs)
 
 
-def _answer(function: Callable[..., Answer], args: tuple[Any, ...]) -> Answer | MediagateError:
+def _answer(request: Request, args: tuple[Any, ...]) -> Answer | MediagateError:
     try:
+        _prepare_operations(request.operations)
         with _shared.memory.limited():
-            return function(*args)
+            return request.function(*args)
     except MediagateError as exc:
         return exc
     except Exception as exc:
@@ -269,6 +274,17 @@ def _answer(function: Callable[..., Answer], args: tuple[Any, ...]) -> Answer | 
             return ImageTooLarge("the picture needs more memory than one image may use; send a smaller one")
         log.exception("image processing failed")
         return ProcessingError(f"the image could not be processed ({type(exc).__name__})")
+
+
+def _prepare_operations(names: tuple[str, ...]) -> None:
+    """Load what operations need, outside of the memory limit of one image; once in this process."""
+    known = _shared.operations
+    new = {prepare for name in names if known and (prepare := known[name].prepare)} - _shared.prepared
+    for prepare in new:
+        prepare()
+        _shared.prepared.add(prepare)
+    if new:
+        _shared.memory.give_back()
 
 
 def _prepare(setup: Setup) -> sandbox.Walls:

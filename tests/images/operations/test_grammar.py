@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from mediagate.errors import InvalidPipeline
-from mediagate.images.operations import MOST_STEPS, Recipe, parse
+from mediagate.images.operations import MOST_STEPS, Recipe, parse, standard
 from mediagate.images.operations.operation import Extra
 from tests.support.recipes import OPERATIONS, faults
 
@@ -224,6 +225,21 @@ def test_operation_that_is_not_installed_names_the_command_that_installs_it(monk
         ("/steps/0", "operation_unavailable", 'pip install "mediagate[pipelines]"'),
         ("/steps/1/recompress", "operation_unavailable", 'pip install "mediagate[png]"'),
     ]
+
+
+@pytest.mark.parametrize("op", ["restore_faces", "colourise", "neural_low_light"])
+def test_operation_without_a_free_model_says_why(op: str) -> None:
+    with pytest.raises(InvalidPipeline) as refused:
+        read([{"op": "flip"}, {"op": op, "strength": 3}])
+    (error,) = refused.value.errors
+    assert (error["pointer"], error["code"], error["got"]) == ("/steps/1/op", "operation_unavailable", op)
+    assert "model" in error["detail"] and "pip install" not in error["detail"]
+
+
+def test_operation_of_a_plugin_may_have_the_name_of_one_without_a_free_model() -> None:
+    own = standard()
+    own.add(replace(own["flip"], name="restore_faces"))
+    assert parse([{"op": "restore_faces"}], own).steps[0].op == "restore_faces"
 
 
 def test_invalid_pipeline_is_422_and_not_retried() -> None:

@@ -15,7 +15,9 @@ from jsonschema import Draft202012Validator
 from PIL import Image
 
 from mediagate import JobStatus, MediaGate, Source
+from mediagate.cli.doctor import examine
 from mediagate.errors import ConfigError, RateLimited
+from mediagate.images.operations import STANDARD, Extra
 from mediagate.intake.multipart import MAX_REQUEST
 from mediagate.values import utcnow
 from mediagate_plugins.pipelines import Preset, pipelines
@@ -498,3 +500,16 @@ async def test_preset_is_checked_again_when_operations_change(make_gate: MakeGat
     gate.register(pipelines, presets={"two": TWO, "gone": Preset(steps=[{"op": "unplugged"}])})
     with pytest.raises(ConfigError, match="there is no operation 'unplugged'"):
         await gate.open()
+
+
+async def test_doctor_names_the_extras_of_operations(make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def line() -> str:
+        (found,) = [each.text async for each in examine(pipeline_gate(make_gate)) if each.part == "operations"]
+        return found
+
+    everything = await line()
+    assert everything.startswith(f"{len(STANDARD)}; extras: ") and "enhance" in everything
+    assert everything.endswith("; not installed: none")
+    monkeypatch.setattr(Extra, "available", property(lambda extra: extra.name == "pipelines"))
+    lacking = await line()
+    assert "; extras: pipelines; " in lacking and 'pip install "mediagate[enhance]"' in lacking

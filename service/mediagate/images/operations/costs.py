@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mediagate.images.operations.operation import Rate
+from mediagate.images.operations.operation import Cost, Rate
 
 RATES: Mapping[str, Rate] = {
     "orient": Rate(0, 0),
@@ -37,7 +37,18 @@ RATES: Mapping[str, Rate] = {
     "watermark": Rate(10, 12),
     "render": Rate(25, 12),
     "read_text": Rate(2, 0),
+    "auto_contrast": Rate(10, 12),
+    "white_balance": Rate(8, 12),
+    "denoise": Rate(16, 16),
+    "low_light": Rate(20, 20),
+    "clahe": Rate(14, 20),
+    "remove_background": Rate(18, 16),
+    "upscale": Rate(60, 18),
 }
+SEGMENTING = Cost(60, 60_000_000)
+"""The mask of ``remove_background``, for a picture of any size."""
+ENLARGING, TILE_BYTES = Rate(3000, 16), 80_000_000
+"""``upscale`` by its model, and the memory for a tile."""
 SAVING: Mapping[str, Rate] = {
     "webp": Rate(120, 22),
     "avif": Rate(550, 48),

@@ -15,6 +15,7 @@ from mediagate.images.operations.operation import Extra, Operation, Params
 from mediagate.images.operations.problems import Item, Place, did_you_mean, item, names, of_model
 from mediagate.images.operations.recipe import ORIGINAL, OUTPUT, SAVE, Recipe, Step
 from mediagate.images.operations.registry import Operations
+from mediagate.images.operations.unavailable import UNAVAILABLE
 
 MOST_STEPS = 20
 MOST_OUTPUTS = 50
@@ -121,6 +122,8 @@ class _Reading:
         name = step["op"]
         if not isinstance(name, str):
             return item((*place, "op"), "wrong_type", "not the name of an operation", name)
+        if name in UNAVAILABLE:
+            return item((*place, "op"), "operation_unavailable", UNAVAILABLE[name], name)
         hint = did_you_mean(name, self.operations)
         return item((*place, "op"), "unknown_operation", f"there is no operation {name[:100]!r}{hint}", name)
 

@@ -72,6 +72,7 @@ def _installed(module: str) -> bool:
 PIPELINES = Extra("pipelines", "numpy")
 PNG = Extra("png", "oxipng")
 PDF = Extra("pdf", "pypdfium2")
+ENHANCE = Extra("enhance", "cv2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +138,9 @@ class Operation(Generic[P]):
     family: Family
     params: type[P]
     apply: Callable[[Frames, P, Context], Frames | Json | File]
-    cost: Rate | Callable[[P], Rate]
-    """Per pixel of all frames together, of the larger of the picture before and after the step."""
+    cost: Rate | Callable[[P, int], Cost]
+    """Per pixel of all frames together, of the larger of the picture before and after the step; or the cost of a step
+    on so many pixels."""
     gives: Literal["picture", "data", "file"] = "picture"
     takes: Literal["picture", "document", "page"] = "picture"
     """``document``: it is the first step and opens documents; ``page``: it needs a page of one."""
@@ -150,10 +152,11 @@ class Operation(Generic[P]):
     """The parameters that name a further input."""
     reads: tuple[Path, ...] = ()
     """Files that it opens in an image process, such as fonts."""
+    prepare: Callable[[], object] | None = None
+    """Loads libraries and models, once in an image process: outside of the memory that one image may use."""
     resized: Callable[[P, Size], Size] = _same
     """The largest size that the picture may have after the step, from its size before; checked before the step runs."""
 
     def cost_of(self, params: P, pixels: int) -> Cost:
         """Return the cost of a step on this many pixels."""
-        rate = self.cost if isinstance(self.cost, Rate) else self.cost(params)
-        return rate.cost(pixels)
+        return self.cost.cost(pixels) if isinstance(self.cost, Rate) else self.cost(params, pixels)

@@ -48,6 +48,11 @@ class Recipe:
     steps: tuple[Step, ...]
 
     @property
+    def ops(self) -> tuple[str, ...]:
+        """The names of all operations, each once."""
+        return tuple(dict.fromkeys(step.op for step in self.steps))
+
+    @property
     def outputs(self) -> Mapping[str, Step]:
         """The steps that save a file, by the name of their output."""
         return {name: step for step in self.steps if (name := step.saves_as) is not None}

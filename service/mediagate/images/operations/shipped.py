@@ -6,6 +6,13 @@ from typing import Any
 
 from mediagate.images.operations.document.read_text import READ_TEXT
 from mediagate.images.operations.document.render import RENDER
+from mediagate.images.operations.enhance.auto_contrast import AUTO_CONTRAST
+from mediagate.images.operations.enhance.clahe import CLAHE
+from mediagate.images.operations.enhance.denoise import DENOISE
+from mediagate.images.operations.enhance.low_light import LOW_LIGHT
+from mediagate.images.operations.enhance.remove_background import REMOVE_BACKGROUND
+from mediagate.images.operations.enhance.upscale import UPSCALE
+from mediagate.images.operations.enhance.white_balance import WHITE_BALANCE
 from mediagate.images.operations.filter.blur import BLUR
 from mediagate.images.operations.filter.grain import GRAIN
 from mediagate.images.operations.filter.look import LOOK
@@ -55,6 +62,13 @@ STANDARD: tuple[Operation[Any], ...] = (
     PIXELATE,
     VIGNETTE,
     GRAIN,
+    AUTO_CONTRAST,
+    WHITE_BALANCE,
+    DENOISE,
+    LOW_LIGHT,
+    CLAHE,
+    REMOVE_BACKGROUND,
+    UPSCALE,
     WATERMARK,
     READ_METADATA,
     SET_METADATA,

@@ -15,7 +15,7 @@ from mediagate.images.file_checks import JOINED, SAVED_AS
 from mediagate.images.operations.canvas import behind
 from mediagate.images.operations.costs import LOSSLESS_WEBP_BYTES, RECOMPRESSING, SAVING
 from mediagate.images.operations.frames import Frames
-from mediagate.images.operations.operation import PNG, Context, File, Operation, Params, Rate
+from mediagate.images.operations.operation import PNG, Context, Cost, File, Operation, Params, Rate
 from mediagate.images.operations.output.palette import palette_of
 from mediagate.images.operations.output.recompression import recompressed
 from mediagate.images.operations.output.target import encoded_within
@@ -84,8 +84,9 @@ def save(frames: Frames, params: Save, context: Context) -> File:
     """Return the file, encoded from pixels that ``context.judge`` accepted and that the file shows.
 
     AVIF with transparency becomes WebP, with a warning: browsers show its transparency wrong. A format without
-    animation shows the first frame, with a warning. Raises ``OperationFailed`` for a picture that the format cannot
-    hold, for options that do not fit the input's format, and if no quality meets ``target_bytes``.
+    animation shows the first frame, with a warning. If the format of the input has no transparency, ``background`` is
+    shown, with a warning. Raises ``OperationFailed`` for a picture that the format cannot hold, for options that do not
+    fit the input's format, and if no quality meets ``target_bytes``.
     """
     image_format = _format(frames, params, context)
     shown, palettes = _shown(frames, image_format, params)
@@ -106,6 +107,8 @@ def _format(frames: Frames, params: Save, context: Context) -> str:
         context.warn(
             "first_frame_only", f"{wanted} has no animation: the first of {len(frames.images)} frames is saved"
         )
+    if wanted in OPAQUE and params.format is None and not all(map(pixels.opaque, frames.images)):
+        context.warn("transparency_lost", f"{wanted}, the format of the input, has no transparency; set format")
     limit = pixels.MAX_EDGE.get("jpeg" if wanted == "pdf" else wanted, 65_535)
     if max(frames.size) > limit:
         raise OperationFailed(f"{wanted} holds edges of up to {limit:,} pixels; resize the picture, or save it as png")
@@ -169,7 +172,7 @@ def _encoded(shown: Frames, palettes: list[Image], image_format: str, params: Sa
     return recompressed(data, images[0].size, len(images)) if params.recompress else data
 
 
-def rate(params: Save) -> Rate:
+def cost(params: Save, count: int) -> Cost:
     """Return the cost of all encodings; of the slowest format if it depends on the input."""
     ns, memory = SAVING[params.format or "avif"]
     ns *= (1 + (params.effort > EFFORT)) * (MOST_ENCODINGS if params.target_bytes is not None else 1)
@@ -177,7 +180,7 @@ def rate(params: Save) -> Rate:
         memory = max(memory, LOSSLESS_WEBP_BYTES)
     if params.recompress:
         ns, memory = ns + RECOMPRESSING.ns, max(memory, RECOMPRESSING.bytes)
-    return Rate(ns, memory)
+    return Rate(ns, memory).cost(count)
 
 
-SAVE_FILE = Operation(SAVE, "optimize", Save, save, rate, gives="file", options_need={"recompress": PNG})
+SAVE_FILE = Operation(SAVE, "optimize", Save, save, cost, gives="file", options_need={"recompress": PNG})

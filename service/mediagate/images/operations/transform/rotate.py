@@ -9,7 +9,7 @@ from pydantic import Field
 from mediagate.images.operations.canvas import behind
 from mediagate.images.operations.costs import RATES
 from mediagate.images.operations.frames import Frames
-from mediagate.images.operations.operation import Context, Operation, Params, Rate, Size
+from mediagate.images.operations.operation import Context, Cost, Operation, Params, Size
 from mediagate.images.operations.parameters import CLEAR, Colour
 from mediagate.images.operations.rotation import expanded, turned
 
@@ -36,9 +36,9 @@ def resized(params: Rotate, size: Size) -> Size:
     return size[::-1] if params.degrees % 90 == 0 else expanded(size, params.degrees)
 
 
-def rate(params: Rotate) -> Rate:
+def cost(params: Rotate, count: int) -> Cost:
     """Return the cost, which is small for quarter turns."""
-    return RATES["flip"] if params.degrees % 90 == 0 else RATES["rotate"]
+    return RATES["flip" if params.degrees % 90 == 0 else "rotate"].cost(count)
 
 
-ROTATE = Operation("rotate", "transform", Rotate, rotate, rate, resized=resized)
+ROTATE = Operation("rotate", "transform", Rotate, rotate, cost, resized=resized)
