@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from mediagate import AUTHORIZE, OPERATIONS, MediaGate, plugin
 from mediagate.errors import ConfigError, PluginError
 from mediagate.operations import Operations, standard
+from mediagate_plugins.pipelines.doctor import describe
 from mediagate_plugins.pipelines.parameters import Int, Number, OneOf, Text
 from mediagate_plugins.pipelines.preset import Preset, check_presets
 from mediagate_plugins.pipelines.routes import PipelineRoutes
@@ -55,6 +57,7 @@ async def pipelines(
             )
 
     gate.add_hook("on_ready", ready)
+    gate.add_check("operations", partial(describe, known))
 
 
 def _source_of(gate: MediaGate, wanted: str | None) -> str:

@@ -67,6 +67,23 @@ class Memory:
         finally:
             resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
 
+    @contextmanager
+    def lifted(self) -> Iterator[None]:
+        """Suspend the limit in the block; what is allocated there does not count for the image afterwards."""
+        if self.image_bytes is None or self.idle_bytes is None or sys.platform != "linux":
+            yield
+            return
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        before = address_space() or 0
+        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+        try:
+            yield
+        finally:
+            grown = max(0, (address_space() or 0) - before)
+            if soft != resource.RLIM_INFINITY:
+                soft = soft + grown if hard == resource.RLIM_INFINITY else min(soft + grown, hard)
+            resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
 
 def address_space() -> int | None:
     """Return the bytes of this process's address space, ``None`` where the system does not tell."""

@@ -209,6 +209,8 @@ def run_pipeline(
         raise ConfigError("this gate runs no pipelines: its image processes have no operations")
     began = process_time()
     moderator, seen = _judging(source, previews)
+    with _shared.memory.lifted():
+        pipeline.load(recipe, _shared.operations)
     with contextlib.nullcontext() if _shared.cores is None else _shared.cores.used():
         produced = pipeline.run(
             data,

@@ -11,6 +11,7 @@ from mediagate.errors import ConfigError
 
 if TYPE_CHECKING:
     from mediagate.images.operations import Operations
+    from mediagate.values import Produced
 
 
 def pickled(operations: Operations | None) -> bytes:
@@ -33,3 +34,9 @@ def reads_of_operations(operations: Operations | None) -> tuple[Path, ...]:
         # An editable installation may keep it outside Python's path.
         paths += [Path(place) for place in getattr(top, "__path__", None) or [top.__file__] if place]
     return tuple(dict.fromkeys(paths))
+
+
+def wear_of(operations: Operations, produced: Produced) -> int:
+    """Return for how many frames a library has run whose memory grows."""
+    ran = [end.op for end in produced.steps if end.status == "done"]
+    return produced.info.frames * sum(operations[op].grows for op in ran)

@@ -21,7 +21,7 @@ Step = Literal["upload", "attempt", "fetch", "render", "publish", "record", "fin
 steps: ``fetch`` reads the quarantined file, ``render`` is the work of the image process, ``publish`` stores the files,
 ``record`` is the settling transaction, ``finish`` cleans up and runs the hooks."""
 StorageCall = Literal["put", "get", "stream", "stat", "copy", "delete", "list"]
-ImageProcessEnd = Literal["crashed", "timeout", "idle", "start"]
+ImageProcessEnd = Literal["crashed", "timeout", "idle", "start", "worn"]
 """Why an image process was replaced: it died or timed out on an image, died while idle, or did not start."""
 
 DeliveryEnd = Literal["delivered", "failed", "given_up"]

@@ -3,7 +3,7 @@
 from mediagate.images.operations.estimates import StepEstimate, estimate
 from mediagate.images.operations.frames import Credits, Frames
 from mediagate.images.operations.grammar import MOST_OUTPUTS, MOST_STEPS, parse
-from mediagate.images.operations.operation import Context, Cost, Extra, File, Operation, Params, Rate
+from mediagate.images.operations.operation import Context, Cost, Engine, Extra, File, Operation, PageRate, Params, Rate
 from mediagate.images.operations.output.watermark import watermark_in
 from mediagate.images.operations.problems import Item, Place, did_you_mean, item
 from mediagate.images.operations.recipe import ORIGINAL, OUTPUT, SAVE, Recipe, Step
@@ -20,12 +20,14 @@ __all__ = [
     "Context",
     "Cost",
     "Credits",
+    "Engine",
     "Extra",
     "File",
     "Frames",
     "Item",
     "Operation",
     "Operations",
+    "PageRate",
     "Params",
     "Place",
     "Rate",

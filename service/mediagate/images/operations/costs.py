@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mediagate.images.operations.operation import Rate
+from mediagate.images.operations.operation import PageRate, Rate
 
 RATES: Mapping[str, Rate] = {
     "orient": Rate(0, 0),
@@ -45,6 +45,8 @@ SAVING: Mapping[str, Rate] = {
     "pdf": Rate(35, 11),
 }
 """The same for one encoding at quality 80 and effort 4, by format."""
+READING = PageRate(frame_ms=500, ns=1600, most_pixels=2_000_000, least_bytes=400_000_000, bytes=8)
+"""Reading a page of 40 lines with ``ocr``."""
 RECOMPRESSING = Rate(1200, 40)
 """Lossless recompression of a PNG."""
 LOSSLESS_WEBP_BYTES = 35.0

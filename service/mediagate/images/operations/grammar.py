@@ -21,6 +21,7 @@ MOST_OUTPUTS = 50
 MOST_FIELDS = 64
 """Fields of one step; suggesting names for very many unknown ones would take minutes."""
 ON_ERROR = ("fail", "skip")
+UNAVAILABLE = "operation_unavailable"
 COMMON = ("op", "from", "onError")
 """Fields that every step may have besides those of its operation."""
 
@@ -143,6 +144,8 @@ class _Reading:
             if wanted is not None and wanted not in self.inputs:
                 hint = did_you_mean(wanted, self.inputs)
                 self.faults.append(item((*place, name), "unknown_input", f"there is no input {wanted!r}{hint}", wanted))
+        if operation.available:
+            self.faults += [item((*place, name), UNAVAILABLE, how) for name, how in operation.lacks(params)]
         return params
 
     def _note_result(self, place: Place, written: dict[str, Any], operation: Operation[Any]) -> None:
@@ -162,7 +165,9 @@ class _Reading:
         wanted += [((*place, name), extra) for name, extra in operation.options_need.items() if written.get(name)]
         for where, extra in wanted:
             if not extra.available:
-                self.faults.append(item(where, "operation_unavailable", extra.pip))
+                self.faults.append(item(where, UNAVAILABLE, extra.pip))
+        if operation.engines and not any(engine.available for engine in operation.engines):
+            self.faults.append(item(place, UNAVAILABLE, operation.engines[0].needs.pip))
 
 
 def _with_common(faults: Iterator[Item], operation: Operation[Any]) -> Iterator[Item]:
