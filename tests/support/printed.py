@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-PHOTO = Path(__file__).parents[1] / "data" / "photos" / "photo_2725x2225.jpg"
+PHOTO = Path(__file__).parents[1] / "data" / "photos" / "dog_exif_xmp_icc.jpg"
 LINES = (
     "Sphinx of black quartz, judge my vow.",
     "Invoice No. 2026-1187 of 29 November 2026",
@@ -41,7 +41,11 @@ PAPER, INK = (252, 250, 245), (25, 25, 30)
 
 
 def page(
-    lines: Sequence[str] = LINES, *, letters: int = 32, size: tuple[int, int] = (1000, 700), ink: object = INK
+    lines: Sequence[str] = LINES,
+    *,
+    letters: int = 32,
+    size: tuple[int, int] = (1000, 700),
+    ink: tuple[int, int, int] = INK,
 ) -> Image.Image:
     """Return a page with one line below another; ``letters`` is their size in pixels."""
     image = Image.new("RGB", size, PAPER)

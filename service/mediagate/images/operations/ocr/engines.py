@@ -42,7 +42,7 @@ def _lacks_rapidocr(languages: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def _lacks_tesseract(languages: Sequence[str]) -> Iterator[tuple[str, str]]:
     if foreign := _missing(languages, BY_TESSERACT):
-        yield "language", f'tesseract does not read {", ".join(foreign)}; leave engine out, or ask for one language'
+        yield "language", f"tesseract does not read {', '.join(foreign)}; leave engine out, or ask for one language"
         return
     needed = [] if TESSERACT.available else [TESSERACT.pip]
     if absent := _missing(languages, of_tesseract()):

@@ -15,18 +15,18 @@ BY_RAPIDOCR: Mapping[str, str] = {
     "glg": "gl", "hrv": "hr", "hun": "hu", "ind": "id", "isl": "is", "ita": "it", "jpn": "ja", "kmr": "ku", "lat": "la",
     "lav": "lv", "lit": "lt", "ltz": "lb", "mlt": "mt", "mri": "mi", "msa": "ms", "nld": "nl", "nor": "no", "oci": "oc",
     "pol": "pl", "por": "pt", "que": "qu", "roh": "rm", "ron": "ro", "slk": "sk", "slv": "sl", "spa": "es", "sqi": "sq",
-    "srp_latn": "sr", "swa": "sw", "swe": "sv", "tur": "tr", "uzb": "uz", "vie": "vi",
+    "srp_latn": "sr", "swa": "sw", "swe": "sv", "tur": "tr", "uzb": "uz",
 }  # fmt: skip
-"""The languages that PP-OCRv6 was trained for, with their codes of two letters (``default_models.yaml`` of rapidocr)."""
-BY_TESSERACT = frozenset(
-    """
-    afr amh ara asm aze aze_cyrl bel ben bod bos bre bul cat ceb ces chi_sim chi_sim_vert chi_tra chi_tra_vert chr cos
-    cym dan deu div dzo ell eng enm epo est eus fao fas fil fin fra frk frm fry gla gle glg grc guj hat heb hin hrv hun
-    hye iku ind isl ita ita_old jav jpn jpn_vert kan kat kat_old kaz khm kir kmr kor kor_vert lao lat lav lit ltz mal
-    mar mkd mlt mon mri msa mya nep nld nor oci ori pan pol por pus que ron rus san sin slk slv snd spa spa_old sqi srp
-    srp_latn sun swa swe syr tam tat tel tgk tha tir ton tur uig ukr urd uzb uzb_cyrl vie yid yor
-    """.split()
-)
+"""Those of PP-OCRv6 (``default_models.yaml`` of rapidocr) with their codes of two letters, without Vietnamese: the model
+lacks most of its letters."""
+_DEBIAN = """
+afr amh ara asm aze aze_cyrl bel ben bod bos bre bul cat ceb ces chi_sim chi_sim_vert chi_tra chi_tra_vert chr cos cym
+dan deu div dzo ell eng enm epo est eus fao fas fil fin fra frk frm fry gla gle glg grc guj hat heb hin hrv hun hye iku
+ind isl ita ita_old jav jpn jpn_vert kan kat kat_old kaz khm kir kmr kor kor_vert lao lat lav lit ltz mal mar mkd mlt
+mon mri msa mya nep nld nor oci ori pan pol por pus que ron rus san sin slk slv snd spa spa_old sqi srp srp_latn sun
+swa swe syr tam tat tel tgk tha tir ton tur uig ukr urd uzb uzb_cyrl vie yid yor
+"""
+BY_TESSERACT = frozenset(_DEBIAN.split())
 """The languages for which Debian has a package ``tesseract-ocr-…``."""
 KNOWN = BY_TESSERACT | BY_RAPIDOCR.keys()
 SUFFIX = ".traineddata"

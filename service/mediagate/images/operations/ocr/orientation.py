@@ -9,34 +9,26 @@ from PIL import Image
 from mediagate.images.operations.ocr.reading import Page
 
 SURE = 0.85
-"""Mean score from which a page counts as upright: upright pages reach 0.95 to 0.99, upside-down ones 0.7."""
+"""Mean score from which a page counts as read from the right side: those reach 0.95 to 0.99, upside-down ones 0.7."""
 ENOUGH = 0.5
 """Share of the letters of the first try that a better one must have at least."""
-TURNS = {
-    90: Image.Transpose.ROTATE_270,
-    180: Image.Transpose.ROTATE_180,
-    270: Image.Transpose.ROTATE_90,
-}
+TURNS = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180}
 """How Pillow turns a picture clockwise."""
 
 
 def read_upright(read: Callable[[Image.Image], Page], image: Image.Image) -> tuple[Page, int]:
     """Return what is read in a picture, and by how many degrees it must be turned clockwise to be upright.
 
-    At most two more tries: a page whose lines run downwards is turned to the left, then to the right; another one
-    whose score is low is turned upside down.
+    Engines read lines that run downwards as well as level ones; such a page needs a turn to the left. A page whose
+    score is low is turned to the right if its lines are upright, and upside down otherwise, and read once more.
     """
-    best, turn = read(image), 0
-    letters = best.letters
-    if letters == 0 or (best.score >= SURE and not best.sideways):
-        return best, 0
-    for degrees in (270, 90) if best.sideways else (180,):
-        page = read(image.transpose(TURNS[degrees]))
-        if page.letters >= letters * ENOUGH and (page.score > best.score or (best.sideways and turn == 0)):
-            best, turn = page, degrees
-        if best.score >= SURE:
-            break
-    if turn == 0:
-        return best, 0
-    size = image.size if turn == 180 else image.size[::-1]
-    return best.turned(-turn, size), turn
+    first = read(image)
+    turn = 270 if first.sideways else 0
+    if first.letters == 0 or first.score >= SURE:
+        return first, turn
+    other = 90 if first.sideways else 180
+    page = read(image.transpose(TURNS[other]))
+    if page.score <= first.score or page.letters < first.letters * ENOUGH:
+        return first, 0
+    size = image.size if other == 180 else image.size[::-1]
+    return page.turned(-other, size), other

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import os
-import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from mediagate.images.operations.ocr.reading import Box, Line, Page, Word
 if TYPE_CHECKING:
     from rapidocr import RapidOCR
 
-FOUND_EDGE = 1600
+FOUND_EDGE = 1280
 """Longer edge in pixels of the picture in which lines are searched."""
 SHORTER_EDGE = 736
 """A smaller picture is enlarged to this shorter edge, as PP-OCR expects it."""
@@ -31,12 +31,13 @@ READ_HEIGHT = 48
 """Height in pixels to which the model scales a line."""
 TALL = 1.5
 """From this quotient of height and width on, a line is read from top to bottom."""
-LETTER_WIDTH = 0.25
-"""Least width of a letter in heights of its line; the boxes are somewhat higher than the letters."""
-WIDE_LETTER = 0.6
-"""The same for the letters of East Asia."""
-MISSING = 0.5
-"""A line that is so much wider than its letters that less of it is covered has letters that were not read."""
+FURTHEST = 1.4
+"""How far the middles of two letters may lie apart, in heights of their line, with a space between them."""
+MISSING = 0.25
+"""Share of the width of a line without letters from which on it has some that were not read."""
+GREEK = ("\u0370", "\u03ff")
+FEW = 0.25
+"""The same for the lines of a page in which nothing was read: some always are patterns, not letters."""
 Point = tuple[float, float]
 Corners = tuple[Point, Point, Point, Point]
 """The corners of a line: where it begins and ends at the top, where it ends and begins at the bottom."""
@@ -63,6 +64,8 @@ def load() -> RapidOCR:
             "Det.limit_type": "max",
             "Det.limit_side_len": FOUND_EDGE,
             "Rec.model_path": str(models / "PP-OCRv6_rec_small.onnx"),
+            # A line has 75 KB of scores for each of its columns, and those of a batch are padded to the longest.
+            "Rec.rec_batch_num": 1,
             # One core each: there are as many image processes as cores.
             "EngineConfig.onnxruntime.intra_op_num_threads": 1,
             "EngineConfig.onnxruntime.inter_op_num_threads": 1,
@@ -75,20 +78,14 @@ def read(image: Image.Image) -> Page:
     corners = _found(image)
     if not corners:
         return Page(())
-    pieces, wide = [], 0
-    results = load().recognize_txt(_cropped(image, corners))
-    lines = [
-        (place, *_line(text, info, place))
-        for place, text, info in zip(corners, results.txts or (), results.word_results, strict=True)
-        if text.strip()
-    ]
-    if not lines:
-        return Page(())
-    degrees = median(_degrees(place) for place, *_ in lines)
-    for place, line, covered in lines:
-        wide += covered < MISSING
-        pieces.append(Piece(_level(place, degrees), line))
-    return Page(arrange(pieces), wide, degrees > 45)
+    found = load().recognize_txt(_cropped(image, corners))
+    results = list(zip(corners, found.txts or (), found.word_results, strict=True))
+    lines = [(place, *_line(text, info, place)) for place, text, info in results if text.strip()]
+    silent = sum(not text.strip() and _width(place) > 2 * _height(place) for place, text, _ in results)
+    wide = sum(missing > MISSING for *_, missing in lines) + (silent if silent > FEW * len(results) else 0)
+    degrees = median(_degrees(place) for place in corners)
+    pieces = [Piece(_level(place, degrees), line) for place, line, _ in lines]
+    return Page(arrange(pieces), wide, sideways=degrees > 45)
 
 
 def _found(image: Image.Image) -> list[Corners]:
@@ -99,8 +96,9 @@ def _found(image: Image.Image) -> list[Corners]:
     size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
     small = image if size == image.size else image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
     pixels = np.ascontiguousarray(np.asarray(small)[:, :, ::-1])
-    found = load()(pixels, use_det=True, use_cls=False, use_rec=False).boxes
-    return [_corners([(float(x) / factor, float(y) / factor) for x, y in box]) for box in (() if found is None else found)]
+    found: Any = load()(pixels, use_det=True, use_cls=False, use_rec=False)
+    boxes = () if found.boxes is None else found.boxes
+    return [_corners([(float(x) / factor, float(y) / factor) for x, y in box]) for box in boxes]
 
 
 def _corners(box: Sequence[Point]) -> Corners:
@@ -132,45 +130,54 @@ def _cropped(image: Image.Image, corners: Sequence[Corners]) -> list[Any]:
         size = max(1, round(width * factor)), max(1, round(height * factor))
         target = np.array([(0, 0), (size[0], 0), size, (0, size[1])], dtype=np.float32)
         turn = cv2.getPerspectiveTransform(np.array(place, dtype=np.float32) * factor, target)
-        line = cv2.warpPerspective(
-            arrays[level], turn, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-        )
+        line = cv2.warpPerspective(arrays[level], turn, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         made.append(np.ascontiguousarray(line[:, :, ::-1]))
     return made
 
 
 def _line(text: str, info: Any, place: Corners) -> tuple[Line, float]:
-    """Return a line, and the share of its width that its letters cover.
+    """Return a line, and the share of its width in which letters are missing.
 
     The model tells in which of its columns it saw each letter. The places of words are estimated from that.
     """
     columns = iter([column for word in info.word_cols for column in word])
     at = [None if letter.isspace() else (next(columns) + 0.5) / info.line_txt_len for letter in text]
-    words, begin = [], 0
+    missing = _missing([share for share in at if share is not None], _height(place) / max(1.0, _width(place)))
+    # The model knows the letters of formulas, but drops those with an accent.
+    missing = max(missing, sum(GREEK[0] <= letter <= GREEK[1] for letter in text) / len(text))
+    sure = 1.0 if missing <= MISSING else 1.0 - missing
     half = _half_letter(at)
+    words, begin = [], 0
     for word in text.split():
         begin = text.index(word, begin)
         end = begin + len(word)
         first, last = at[begin] or 0.0, at[end - 1] or 0.0
-        score = sum(info.confs[begin:end]) / len(word)
+        score = sure * sum(info.confs[begin:end]) / len(word)
         words.append(Word(word, score, _box(_part(place, max(0.0, first - half), min(1.0, last + half)))))
         begin = end
-    least = sum(WIDE_LETTER if unicodedata.east_asian_width(letter) in "WF" else LETTER_WIDTH for letter in text)
-    covered = min(1.0, least * _height(place) / max(1.0, _width(place)))
-    return Line(tuple(words), _box(place)), covered
+    return Line(tuple(words), _box(place)), missing
+
+
+def _missing(at: Sequence[float], height: float) -> float:
+    """Return the share of a line that is too far from its letters; ``height`` is that of the line by its width."""
+    edges = [max(0.0, at[0] - height), max(0.0, 1.0 - at[-1] - height)]
+    return sum(edges) + sum(max(0.0, second - first - FURTHEST * height) for first, second in pairwise(at))
 
 
 def _half_letter(at: Sequence[float | None]) -> float:
     """Return half of the usual distance of two letters, as a share of the line."""
-    steps = [second - first for first, second in zip(at, at[1:], strict=False) if first is not None and second is not None]
+    steps = [second - first for first, second in pairwise(at) if first is not None and second is not None]
     return (median(steps) if steps else 1 / max(1, len(at))) / 2
 
 
 def _part(place: Corners, begin: float, end: float) -> Corners:
     """Return the corners of a part of a line, given by shares of its width."""
     first, second, third, fourth = place
-    return _between(first, second, begin), _between(first, second, end), _between(fourth, third, end), _between(
-        fourth, third, begin
+    return (
+        _between(first, second, begin),
+        _between(first, second, end),
+        _between(fourth, third, end),
+        _between(fourth, third, begin),
     )
 
 

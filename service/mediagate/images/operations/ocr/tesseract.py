@@ -6,6 +6,7 @@ The sandbox of image processes starts no programs, so Tesseract runs as a librar
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ from mediagate.images.operations.ocr.reading import Block, Box, Line, Page, Word
 if TYPE_CHECKING:
     from tesserocr import PyTessBaseAPI
 
+VERTICAL = "_vert"
+"""The end of the codes of languages that are written from top to bottom."""
 DPI = 300
 """The resolution that Tesseract is told; without it, it guesses one and prints that."""
 
@@ -47,6 +50,7 @@ def read(image: Image.Image, languages: tuple[str, ...]) -> Page:
     api.SetSourceResolution(DPI)
     blocks: list[list[Line]] = []
     words: list[Word] = []
+    downwards = 0
     try:
         if not api.Recognize():
             raise OperationFailed("tesseract could not read this picture")
@@ -56,10 +60,13 @@ def read(image: Image.Image, languages: tuple[str, ...]) -> Page:
                 continue
             if word.IsAtBeginningOf(level.PARA) or not blocks:
                 blocks.append([])
+            downwards += word.Orientation()[1] == tesserocr.WritingDirection.TOP_TO_BOTTOM
             words.append(Word(text, word.Confidence(level.WORD) / 100, Box(*word.BoundingBox(level.WORD))))
             if word.IsAtFinalElement(level.TEXTLINE, level.WORD):
                 blocks[-1].append(Line(tuple(words), Box(*word.BoundingBox(level.TEXTLINE))))
                 words = []
     finally:
         api.Clear()
-    return Page(tuple(Block(tuple(lines)) for lines in blocks if lines))
+    page = Page(tuple(Block(tuple(lines)) for lines in blocks if lines))
+    count = sum(len(line.words) for line in page.lines)
+    return replace(page, sideways=2 * downwards > count and not any(code.endswith(VERTICAL) for code in languages))
