@@ -24,6 +24,8 @@ COMMANDS = (
     "bench engine --smallest",
     "bench operations --smallest",
     "bench.operations --costs --smallest",
+    "bench reading --smallest",
+    "bench.reading --smallest",
     "bench status --smallest",
     "bench service --smallest",
     "bench ingest --smallest",
