@@ -4,8 +4,7 @@
     python -m bench.reading
 
 Each engine gets the same pixels, with ``detect_orientation``. An engine that is not installed is left out. The words
-over a photo are compared in any order. ``page`` and ``text`` are photographs of pages that scikit-image brings; their
-texts were typed by hand.
+over a photo are compared one by one, in any order.
 """
 
 from __future__ import annotations

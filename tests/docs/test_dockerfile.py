@@ -102,7 +102,8 @@ def test_constraints_pin_transitive_dependencies() -> None:
 
 
 @pytest.mark.parametrize(
-    "extras", ["deno,postgres,s3,heic,fast", "nudenet", "open_nsfw", "onnx, redis", "all", "all,node,nudenet,ocr,tesseract"]
+    "extras",
+    ["deno,postgres,s3,heic,fast", "nudenet", "open_nsfw", "onnx, redis", "all", "all,node,nudenet,ocr,tesseract"],
 )
 def test_image_has_the_dependencies_of_its_extras(extras: str) -> None:
     asked = {extra.strip() for extra in extras.split(",")}

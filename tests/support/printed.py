@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import skimage.data
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 PHOTO = Path(__file__).parents[1] / "data" / "photos" / "dog_exif_xmp_icc.jpg"
@@ -35,6 +36,14 @@ RIGHT = (
     "each file that it makes",
     "before anybody may see it.",
     "Results have an end.",
+)
+BOOK = (
+    "Region-based segmentation",
+    "Let us first determine markers of the coins and the",
+    "background. These markers are pixels that we can label",
+    "unambiguously as either object or background. Here,",
+    "the markers are found at the two extreme parts of the",
+    "histogram of grey values:",
 )
 SIGNS = ("EXIT", "Platform 9", "No entry", "Open 24 hours", "Fresh bread")
 PAPER, INK = (252, 250, 245), (25, 25, 30)
@@ -105,6 +114,11 @@ def signs() -> Image.Image:
     return image
 
 
+def book() -> Image.Image:
+    """Return a real photo of a printed page, 384 pixels wide, that scikit-image brings."""
+    return Image.fromarray(skimage.data.page()).crop((0, 0, 384, 140)).convert("RGB")
+
+
 CASES: Mapping[str, tuple[Callable[[], Image.Image], str]] = {
     "clean": (page, "\n".join(LINES)),
     "letters of 14 pixels": (lambda: page(letters=14, size=(480, 340)), "\n".join(LINES)),
@@ -113,6 +127,7 @@ CASES: Mapping[str, tuple[Callable[[], Image.Image], str]] = {
     "noise and blur": (lambda: noisy(page()), "\n".join(LINES)),
     "askew by 4 degrees": (lambda: tilted(page()), "\n".join(LINES)),
     "photographed on a table": (lambda: photographed(page()), "\n".join(LINES)),
+    "small photo of a book": (book, "\n".join(BOOK)),
     "on its side": (lambda: page().transpose(Image.Transpose.ROTATE_90), "\n".join(LINES)),
     "on its other side": (lambda: page().transpose(Image.Transpose.ROTATE_270), "\n".join(LINES)),
     "upside down": (lambda: page().transpose(Image.Transpose.ROTATE_180), "\n".join(LINES)),
