@@ -41,7 +41,7 @@ class Ocr(Params):
     )
     detect_orientation: bool = Field(
         False,
-        description="whether to find out if the page lies on a side or upside down; takes up to three times as long",
+        description="whether to find out if the page lies on a side or upside down; takes up to twice as long",
         validation_alias=AliasChoices("detect_orientation", "detectOrientation"),
     )
     min_score: Fraction = Field(0.5, description="lines that the engine is less sure of are left out, 0-1")
