@@ -58,7 +58,7 @@ mutation: $(STAMP) ## List the mutants of jobs, verdicts and access that no test
 # In its own environment, since it neither needs nor may change the project's.
 constraints: ## Pin the image's packages with hashes; for each release (ARGS="--upgrade-package pillow" for one package)
 	test -x .cache/uv/bin/uv || ($(PYTHON) -m venv .cache/uv && .cache/uv/bin/python -m pip install --quiet "uv>=0.9")
-	($(PYTHON) image_requirements.py all,node,nudenet; $(PYTHON) image_requirements.py --build) \
+	($(PYTHON) image_requirements.py all,node,nudenet,ocr,tesseract; $(PYTHON) image_requirements.py --build) \
 	| .cache/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --custom-compile-command "make constraints" --output-file constraints.txt $(or $(ARGS),--upgrade) -
 
@@ -71,7 +71,7 @@ clean: ## Remove the environment and all build output
 $(STAMP): pyproject.toml hatch_build.py schema.prisma $(wildcard query_engine/*.js query_engine/src/*.js query_engine/package*.json)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[all,ocr,tesseract]" --group dev
 	@touch $(STAMP)
 
 $(VENV)/.docs: $(STAMP)

@@ -1,6 +1,6 @@
 """Benchmarks beside peers: ``python -m bench [PART…] [--runs N] [--photos N]``.
 
-Parts are engine, operations, ingest, status, service, costs and walls.
+Parts are engine, operations, reading, ingest, status, service, costs and walls.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import costs, engine, ingest, operations, service, status, walls
+from bench import costs, engine, ingest, operations, reading, service, status, walls
 from bench.size import SMALLEST, Size, add_smallest
 from bench.table import print_rows
 from bench.workshop import PeersUnavailableError
@@ -16,6 +16,7 @@ from bench.workshop import PeersUnavailableError
 PARTS = {
     "engine": engine,
     "operations": operations,
+    "reading": reading,
     "ingest": ingest,
     "status": status,
     "service": service,
@@ -49,10 +50,10 @@ def main() -> int:
 
 def _print(part: str, size: Size) -> None:
     module = PARTS[part]
-    if module not in (costs, walls):
+    if module not in (costs, reading, walls):
         print_rows(part, module.rows(size))
         sys.stdout.flush()
-    if module in (engine, operations, costs, walls):
+    if module in (engine, operations, reading, costs, walls):
         module.details(size)
 
 

@@ -25,6 +25,8 @@ COMMANDS = (
     "bench operations --smallest",
     "bench.operations --costs --smallest",
     "bench.enhancement --smallest",
+    "bench reading --smallest",
+    "bench.reading --smallest",
     "bench status --smallest",
     "bench service --smallest",
     "bench ingest --smallest",

@@ -37,6 +37,8 @@ ONE_HOME: dict[str, str | tuple[str, ...]] = {
     "redis": "mediagate_plugins/rate_limit/redis_counters",
     "onnxruntime": "mediagate_plugins/onnx_moderation",
     "numpy": ("mediagate_plugins/onnx_moderation", "mediagate/images/operations"),
+    "rapidocr": "mediagate/images/operations/ocr/rapid",
+    "tesserocr": "mediagate/images/operations/ocr/tesseract",
     "procrastinate": "mediagate_plugins/procrastinate_queue",
     "psycopg": "mediagate_plugins/procrastinate_queue",
     "celery": "mediagate_plugins/celery_queue",

@@ -78,7 +78,7 @@ def test_dockerfile_installs_packages_with_hashes_only() -> None:
 
 def test_constraints_pin_all_extras_and_the_build() -> None:
     versions = pinned()
-    for requirement in printed("all,node,nudenet") | printed("--build"):
+    for requirement in printed("all,node,nudenet,ocr,tesseract") | printed("--build"):
         ours = versions.get(canonicalize_name(requirement.name), [])
         assert ours, f"{requirement}: run `make constraints`"
         assert all(requirement.specifier.contains(version) for version in ours), (
@@ -102,7 +102,8 @@ def test_constraints_pin_transitive_dependencies() -> None:
 
 
 @pytest.mark.parametrize(
-    "extras", ["deno,postgres,s3,heic,fast", "nudenet", "open_nsfw", "onnx, redis", "all", "all,node,nudenet"]
+    "extras",
+    ["deno,postgres,s3,heic,fast", "nudenet", "open_nsfw", "onnx, redis", "all", "all,node,nudenet,ocr,tesseract"],
 )
 def test_image_has_the_dependencies_of_its_extras(extras: str) -> None:
     asked = {extra.strip() for extra in extras.split(",")}

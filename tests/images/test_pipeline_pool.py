@@ -309,7 +309,7 @@ def lies() -> Iterator[tuple[str, tuple[bytes, ...]]]:
     yield "no data", messages(ENDS, data=[])
     yield "data of another step", messages(ENDS, data=[{"step": 0, "op": "flip", "value": {}}])
     yield "data that is no object", messages(ENDS, data=[{"step": 1, "op": "read_metadata", "value": [1]}])
-    yield "too much data", messages(ENDS, data=[{"step": 1, "op": "read_metadata", "value": {"a": [1] * 30_000}}])
+    yield "too much data", messages(ENDS, data=[{"step": 1, "op": "read_metadata", "value": {"a": [1] * 200_000}}])
     deep: Any = {}
     for _ in range(50):
         deep = {"a": deep}

@@ -5,15 +5,15 @@ Some operations need an extra: ``pip install "mediagate[pipelines]"`` NumPy, ``"
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import get_args
 
 from mediagate import AUTHORIZE, MOST_JOBS, OPERATIONS, MediaGate, plugin
 from mediagate.errors import ConfigError, PluginError
 from mediagate.operations import Operations, standard
 from mediagate_plugins.pipelines.batch_route import BatchRoute
-from mediagate_plugins.pipelines.catalogue import check
+from mediagate_plugins.pipelines.doctor import describe
 from mediagate_plugins.pipelines.parameters import Int, Number, OneOf, Secret, Text
 from mediagate_plugins.pipelines.preset import Preset, check_presets
 from mediagate_plugins.pipelines.routes import PipelineRoutes
@@ -77,11 +77,8 @@ async def pipelines(
                 'MediaGate(authorize=…) or the plugin api_keys, or use ad_hoc="none"'
             )
 
-    async def examine() -> str:
-        return await asyncio.to_thread(check, known)
-
-    gate.add_check("operations", examine)
     gate.add_hook("on_ready", ready)
+    gate.add_check("operations", partial(describe, known))
 
 
 def _source_of(gate: MediaGate, wanted: str | None) -> str:

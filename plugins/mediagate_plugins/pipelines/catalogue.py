@@ -1,11 +1,11 @@
-"""What can be asked of a gate: for ``GET /pipelines/operations``, and for ``mediagate doctor``."""
+"""What can be asked of a gate, for ``GET /pipelines/operations``."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
 
-from mediagate.operations import MOST_OUTPUTS, MOST_STEPS, Operations
+from mediagate.operations import MOST_OUTPUTS, MOST_STEPS
 from mediagate_plugins.pipelines.rules import MOST_FILES, Rules
 
 
@@ -38,18 +38,6 @@ def catalogue(rules: Rules, *, ad_hoc: bool, timeout_s: float) -> dict[str, Any]
         },
         "formats": list(source.formats),
     }
-
-
-def check(operations: Operations) -> str:
-    """Load what the operations need that is installed, and return a line that names the extras."""
-    for operation in operations.values():
-        if operation.prepare is not None and (operation.needs is None or operation.needs.available):
-            operation.prepare()
-    needed = [extra for each in operations.values() for extra in (each.needs, *each.options_need.values()) if extra]
-    extras = dict.fromkeys(needed)
-    installed = ", ".join(extra.name for extra in extras if extra.available)
-    missing = ", ".join(extra.pip for extra in extras if not extra.available)
-    return f"{len(operations)}; extras: {installed or 'none'}; not installed: {missing or 'none'}"
 
 
 def _described(operation: dict[str, Any]) -> dict[str, Any]:

@@ -37,6 +37,8 @@ log = logging.getLogger("mediagate")
 
 START_S = 120.0
 """Time limit of a process to start and to load the model."""
+MOST_WEAR = 300
+"""Frames after which a process is replaced whose library keeps memory (RapidOCR issues 43 and 187)."""
 
 
 class Group:
@@ -63,15 +65,17 @@ class Group:
         *,
         wait_s: float | None = None,
         again: tuple[type[Exception], ...] = (),
+        wear: Callable[[T], int] = lambda _: 0,
     ) -> T:
         """Send a request to the next free process and return its answer; the time limit starts there.
 
         ``read`` reads the answer from the pipe; the process gets an open file of ``path``. After one of the errors in
         ``again``, which may have been caused by an external kill or stop of the process, the request is retried once in
-        a new process. Raises ``TimeoutError`` when no process is free within ``wait_s``.
+        a new process. ``wear`` tells how much an answer has worn its process, which is replaced after ``MOST_WEAR``.
+        Raises ``TimeoutError`` when no process is free within ``wait_s``.
         """
         try:
-            called = self._threads.submit(self._call, request, read, path, again)
+            called = self._threads.submit(self._call, request, read, path, again, wear)
         except RuntimeError:
             raise closing() from None
         answer = asyncio.wrap_future(called)
@@ -86,13 +90,21 @@ class Group:
         return await answer
 
     def _call(
-        self, request: Request, read: Callable[[Pipe], T], path: Path | None, again: tuple[type[Exception], ...]
+        self,
+        request: Request,
+        read: Callable[[Pipe], T],
+        path: Path | None,
+        again: tuple[type[Exception], ...],
+        wear: Callable[[T], int],
     ) -> T:
         process = self._idle.get()
         try:
-            with contextlib.suppress(*again):
-                return self._ask(process, request, read, path)
-            return self._ask(process, request, read, path)  # such an error leaves a newly forked process
+            try:
+                answer = self._ask(process, request, read, path)
+            except again:
+                answer = self._ask(process, request, read, path)  # such an error leaves a newly forked process
+            process.wear(wear(answer))
+            return answer
         finally:
             self._idle.put(process)
 
@@ -121,6 +133,7 @@ class _Process:
         self._observer = observer
         self._changing = threading.Lock()
         self._forked = self._ready = self._closed = False
+        self._worn = 0
 
     def start(self) -> Walls:
         """Start the process and wait until it is ready; raises ``ConfigError`` when it fails to start."""
@@ -152,6 +165,14 @@ class _Process:
                 raise ModerationFailed("the image process failed to restart; see the log") from exc
         return self._exchange(request, request.timeout_s, read, file)
 
+    def wear(self, by: int) -> None:
+        """Count what a library keeps in memory for ever, and replace the process when that may be much."""
+        self._worn += by
+        if self._worn >= MOST_WEAR and not self._closed:
+            self._observer.image_process_ended("worn")
+            with contextlib.suppress(ImageCrashed, ShuttingDown):  # the next call forks again
+                self._fork()
+
     def close(self) -> None:
         """End the process permanently, even during a call."""
         with self._changing:
@@ -164,7 +185,7 @@ class _Process:
             if self._closed:
                 raise closing()
             self._process = self._server.fork()
-            self._forked, self._ready = True, False
+            self._forked, self._ready, self._worn = True, False, 0
 
     def _end(self) -> None:
         if self._forked:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from math import prod
@@ -18,7 +18,7 @@ from mediagate.images import documents, pixels
 from mediagate.images.json_shapes import Malformed
 from mediagate.images.judgement import OFF, judge
 from mediagate.images.operations import ORIGINAL, Context, File, Frames, Operations, Page, Recipe, Step
-from mediagate.images.pipeline_wire import DATA, MOST_OUTPUT_BYTES
+from mediagate.images.pipeline_wire import DATA, MOST_DATA_BYTES, MOST_OUTPUT_BYTES
 from mediagate.images.pixels.allocation import ran_out_of_memory
 from mediagate.images.render import Timings
 from mediagate.images.step_limits import check_pixels
@@ -65,6 +65,13 @@ def run(
     return work.result()
 
 
+def load(recipe: Recipe, operations: Operations) -> None:
+    """Load the models of the steps, unless this process has them."""
+    for step in recipe.steps:
+        with suppress(Exception):  # the step itself tries again and reports it
+            operations[step.op].load(step.params)
+
+
 @dataclass(slots=True)
 class _Work:
     """The state of one pipeline."""
@@ -89,6 +96,7 @@ class _Work:
     """The pictures that later steps start from, by name."""
     outputs: list[OutputFile] = field(default_factory=list)
     data: list[StepData] = field(default_factory=list)
+    data_bytes: int = 0
     ends: list[StepEnd] = field(default_factory=list)
     warnings: list[StepWarning] = field(default_factory=list)
     spent_ms: float = 0.0
@@ -164,7 +172,7 @@ class _Work:
             raise OperationFailed(f"the file is {self._info.format}, not a document; leave {step.op} out")
         size = operation.resized(step.params, frames.size)
         check_pixels(size, len(frames.images), self.source)
-        self._check_cost(step, max(frames.pixels, prod(size) * len(frames.images)))
+        self._check_cost(step, max(frames.pixels, prod(size) * len(frames.images)), len(frames.images))
         with _guarded(step):
             result = operation.apply(frames, step.params, context)
         if isinstance(result, Frames):
@@ -175,12 +183,12 @@ class _Work:
             if step.saves_as in recipe.kept:
                 self.pictures[str(step.saves_as)] = frames
         else:
-            self.data.append(StepData(number, step.op, _checked_data(result)))
+            self._keep_data(StepData(number, step.op, _checked_data(result)))
         return frames
 
-    def _check_cost(self, step: Step, count: int) -> None:
+    def _check_cost(self, step: Step, count: int, frames: int) -> None:
         """Refuse a step that takes more memory than an image may use, or more time than is left for all steps."""
-        cost = self.operations[step.op].cost_of(step.params, count)
+        cost = self.operations[step.op].cost_of(step.params, count, frames)
         spent_ms = self.spent_ms + cost.cpu_ms
         held = sum(4 * frames.pixels for frames in (*self.pictures.values(), *self.inputs.values())) + 8 * count
         if self.memory_bytes is not None and held + cost.bytes > self.memory_bytes:
@@ -198,6 +206,12 @@ class _Work:
             raise ImageTooLarge(f"the outputs have more than {MOST_OUTPUT_BYTES:,} bytes")
         shown = file.shown
         self.outputs.append(OutputFile(str(step.saves_as), file.format, *shown.size, len(shown.images), file.data))
+
+    def _keep_data(self, given: StepData) -> None:
+        self.data_bytes += len(json.dumps(given.value))
+        if self.data_bytes > MOST_DATA_BYTES:
+            raise OperationFailed(f"the steps give more than {MOST_DATA_BYTES:,} bytes of data; leave some out")
+        self.data.append(given)
 
     def _decode(self, data: bytes) -> tuple[pixels.Decoded, Frames]:
         # At full scale, and with the colours in which every output is published.

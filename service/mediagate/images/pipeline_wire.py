@@ -19,6 +19,7 @@ from mediagate.images.json_shapes import (
     whole,
 )
 from mediagate.images.wire import (
+    HEAD_BYTES,
     INFO,
     LONGEST_EDGE,
     MAX_PREVIEWS,
@@ -38,11 +39,13 @@ if TYPE_CHECKING:
 
 MOST_OUTPUT_BYTES = 256 * 1024 * 1024
 """Bytes of all outputs together; the memory of an image limits them too."""
+MOST_DATA_BYTES = HEAD_BYTES // 2
+"""Bytes of the JSON of all data together, which is sent with the rest of the answer."""
 MOST_WARNINGS = 500
 FORMATS = ("webp", "avif", "jpeg", "png", "gif", "pdf")
 OP = text(64, "[a-z0-9_]+")
-DATA = json_object(20_000, 20_000)
-"""What one step may give."""
+DATA = json_object(100_000, 200_000)
+"""What one step may give: a few thousand words, each with its place."""
 STEP_END = Shape(StepEnd, step=whole(0, MOST_STEPS), op=OP, status=text(10, "done|skipped"), ms=number())
 
 

@@ -31,7 +31,7 @@ from mediagate.images.group import Group
 from mediagate.images.pipeline_wire import receive_produced
 from mediagate.images.process import Request, Setup
 from mediagate.images.sandbox import Readable, Walls, readable
-from mediagate.images.sent_operations import pickled, pickled_moderator, reads_of_operations
+from mediagate.images.sent_operations import pickled, pickled_moderator, reads_of_operations, wear_of
 from mediagate.images.wire import Pipe, receive_info, receive_judged, receive_rendered
 from mediagate.moderation import Moderator, reads_of
 from mediagate.observe import Observer
@@ -128,10 +128,7 @@ class ImagePool:
             raise
         self.walls = walls[-1]
         if self.walls.missing:
-            log.warning(
-                "image processes are not fully confined; missing: %s",
-                self.walls.missing,
-            )
+            log.warning("image processes are not fully confined; missing: %s", self.walls.missing)
 
     def _readable(self) -> tuple[tuple[Readable, ...], tuple[Readable, ...]]:
         """Return the readable paths of processes without and with a moderator."""
@@ -287,7 +284,8 @@ class ImagePool:
             told=progress,
         )
         try:
-            return await group.run(Request(process.run_pipeline, self._timeout_s, args, operations=recipe.ops), read)
+            request = Request(process.run_pipeline, self._timeout_s, args, recipe=recipe)
+            return await group.run(request, read, wear=partial(wear_of, operations))
         except (ImageCrashed, ImageTimeout) as exc:
             if ended < len(recipe.steps):
                 exc.step, exc.op = ended, recipe.steps[ended].op

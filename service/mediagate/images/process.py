@@ -81,8 +81,8 @@ class Request:
     with_file: bool = False
     cpu_s: float | None = None
     """The CPU time after which a picture is refused."""
-    operations: tuple[str, ...] = ()
-    """The operations whose libraries and models it needs."""
+    recipe: Recipe | None = None
+    """The steps whose libraries and models it needs."""
 
 
 @dataclass
@@ -92,8 +92,6 @@ class _Shared:
     moderator: Moderator | None = None
     memory: Memory = field(default_factory=Memory)
     operations: Operations | None = None
-    prepared: set[Callable[[], object]] = field(default_factory=set)
-    """What operations have loaded."""
     pipe: Connection[Any, Any] | None = None
     cores: Cores | None = None
     lent: IO[bytes] | None = None
@@ -262,7 +260,7 @@ def _completed(answer: Made, began: float, seen: Previewing | None) -> Made:
 
 def _answer(request: Request, args: tuple[Any, ...]) -> Answer | MediagateError:
     try:
-        _prepare_operations(request.operations)
+        _load(request.recipe)
         with _shared.memory.limited():
             return request.function(*args)
     except MediagateError as exc:
@@ -276,14 +274,15 @@ def _answer(request: Request, args: tuple[Any, ...]) -> Answer | MediagateError:
         return ProcessingError(f"the image could not be processed ({type(exc).__name__})")
 
 
-def _prepare_operations(names: tuple[str, ...]) -> None:
-    """Load what operations need, outside of the memory limit of one image; once in this process."""
-    known = _shared.operations
-    new = {prepare for name in names if known and (prepare := known[name].prepare)} - _shared.prepared
-    for prepare in new:
-        prepare()
-        _shared.prepared.add(prepare)
-    if new:
+def _load(recipe: Recipe | None) -> None:
+    """Load libraries and models of steps, outside of the memory limit of one image."""
+    if recipe is None or _shared.operations is None:
+        return
+    from mediagate.images import pipeline
+
+    before = address_space()
+    pipeline.load(recipe, _shared.operations)
+    if address_space() != before:
         _shared.memory.give_back()
 
 

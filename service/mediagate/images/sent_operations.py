@@ -12,6 +12,7 @@ from mediagate.moderation import Moderator, members_of
 
 if TYPE_CHECKING:
     from mediagate.images.operations import Operations
+    from mediagate.values import Produced
 
 
 def pickled(operations: Operations | None) -> bytes:
@@ -47,3 +48,9 @@ def reads_of_operations(operations: Operations | None) -> tuple[Path, ...]:
         # An editable installation may keep it outside Python's path.
         paths += [Path(place) for place in getattr(top, "__path__", None) or [top.__file__] if place]
     return tuple(dict.fromkeys(paths))
+
+
+def wear_of(operations: Operations, produced: Produced) -> int:
+    """Return for how many frames a library has run whose memory grows."""
+    ran = [end.op for end in produced.steps if end.status == "done"]
+    return produced.info.frames * sum(operations[op].grows for op in ran)

@@ -21,8 +21,9 @@ Step = Literal["upload", "attempt", "fetch", "render", "publish", "record", "fin
 steps: ``fetch`` reads the quarantined file, ``render`` is the work of the image process, ``publish`` stores the files,
 ``record`` is the settling transaction, ``finish`` cleans up and runs the hooks."""
 StorageCall = Literal["put", "get", "stream", "stat", "copy", "delete", "list"]
-ImageProcessEnd = Literal["crashed", "timeout", "idle", "start"]
-"""Why an image process was replaced: it died or timed out on an image, died while idle, or did not start."""
+ImageProcessEnd = Literal["crashed", "timeout", "idle", "start", "worn"]
+"""Why an image process was replaced: it died or timed out on an image, died while idle, did not start, or had run a
+library that keeps memory."""
 
 DeliveryEnd = Literal["delivered", "failed", "given_up"]
 """The result of a delivery attempt; ``failed`` is followed by another attempt."""

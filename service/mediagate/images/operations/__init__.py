@@ -10,7 +10,18 @@ from mediagate.images.operations.document.entry import (
 from mediagate.images.operations.estimates import StepEstimate, estimate
 from mediagate.images.operations.frames import Credits, Frames
 from mediagate.images.operations.grammar import MOST_OUTPUTS, MOST_STEPS, parse
-from mediagate.images.operations.operation import Context, Cost, Extra, File, Operation, Page, Params, Rate
+from mediagate.images.operations.operation import (
+    Context,
+    Cost,
+    Engine,
+    Extra,
+    File,
+    Operation,
+    Page,
+    PageRate,
+    Params,
+    Rate,
+)
 from mediagate.images.operations.output.joining import join, joined_outputs
 from mediagate.images.operations.output.watermark import watermark_in
 from mediagate.images.operations.problems import Item, Place, did_you_mean, item
@@ -28,6 +39,7 @@ __all__ = [
     "Context",
     "Cost",
     "Credits",
+    "Engine",
     "Extra",
     "File",
     "Frames",
@@ -35,6 +47,7 @@ __all__ = [
     "Operation",
     "Operations",
     "Page",
+    "PageRate",
     "Params",
     "Place",
     "Rate",

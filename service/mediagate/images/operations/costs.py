@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mediagate.images.operations.operation import Cost, Rate
+from mediagate.images.operations.operation import Cost, PageRate, Rate
 
 RATES: Mapping[str, Rate] = {
     "orient": Rate(0, 0),
@@ -58,6 +58,8 @@ SAVING: Mapping[str, Rate] = {
     "pdf": Rate(35, 11),
 }
 """The same for one encoding at quality 80 and effort 4, by format."""
+READING = PageRate(frame_ms=300, ns=2200, most_pixels=1_250_000, least_bytes=320_000_000, bytes=6)
+"""Reading a page of 40 lines with ``ocr`` and RapidOCR. The models are not counted."""
 RECOMPRESSING = Rate(1200, 40)
 """Lossless recompression of a PNG."""
 LOSSLESS_WEBP_BYTES = 35.0

@@ -37,7 +37,7 @@ def estimate(recipe: Recipe, operations: Operations, size: Size, frames: int = 1
             exc.step, exc.op = number, step.op
             raise
         count = max(prod(before), prod(size)) * frames
-        made.append(StepEstimate(number, step.op, size, operation.cost_of(step.params, count)))
+        made.append(StepEstimate(number, step.op, size, operation.cost_of(step.params, count, frames)))
         if step.saves_as is not None:
             sizes[step.saves_as] = size
     return tuple(made)

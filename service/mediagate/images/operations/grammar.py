@@ -22,6 +22,7 @@ MOST_OUTPUTS = 50
 MOST_FIELDS = 64
 """Fields of one step; suggesting names for very many unknown ones would take minutes."""
 ON_ERROR = ("fail", "skip")
+OPERATION_UNAVAILABLE = "operation_unavailable"
 COMMON = ("op", "from", "onError")
 """Fields that every step may have besides those of its operation."""
 
@@ -123,7 +124,7 @@ class _Reading:
         if not isinstance(name, str):
             return item((*place, "op"), "wrong_type", "not the name of an operation", name)
         if name in UNAVAILABLE:
-            return item((*place, "op"), "operation_unavailable", UNAVAILABLE[name], name)
+            return item((*place, "op"), OPERATION_UNAVAILABLE, UNAVAILABLE[name], name)
         hint = did_you_mean(name, self.operations)
         return item((*place, "op"), "unknown_operation", f"there is no operation {name[:100]!r}{hint}", name)
 
@@ -166,6 +167,8 @@ class _Reading:
             if wanted is not None and wanted not in self.inputs:
                 hint = did_you_mean(wanted, self.inputs)
                 self.faults.append(item((*place, name), "unknown_input", f"there is no input {wanted!r}{hint}", wanted))
+        if operation.available:
+            self.faults += [item((*place, name), OPERATION_UNAVAILABLE, how) for name, how in operation.lacks(params)]
         return params
 
     def _note_result(self, place: Place, written: dict[str, Any], operation: Operation[Any]) -> None:
@@ -185,7 +188,9 @@ class _Reading:
         wanted += [((*place, name), extra) for name, extra in operation.options_need.items() if written.get(name)]
         for where, extra in wanted:
             if not extra.available:
-                self.faults.append(item(where, "operation_unavailable", extra.pip))
+                self.faults.append(item(where, OPERATION_UNAVAILABLE, extra.pip))
+        if operation.engines and not any(engine.available for engine in operation.engines):
+            self.faults.append(item(place, OPERATION_UNAVAILABLE, operation.engines[0].needs.pip))
 
 
 def _with_common(faults: Iterator[Item], operation: Operation[Any]) -> Iterator[Item]:

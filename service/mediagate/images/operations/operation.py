@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
@@ -41,9 +41,28 @@ class Rate(NamedTuple):
     ns: float
     bytes: float
 
-    def cost(self, count: int) -> Cost:
-        """Return the cost of this many pixels."""
+    def cost(self, count: int, frames: int = 1) -> Cost:
+        """Return the cost of this many pixels of all frames together."""
         return Cost(round(count * self.ns / 1e6, 1), round(count * self.bytes))
+
+
+class PageRate(NamedTuple):
+    """A cost of frames that are worked on one after another, each reduced to ``most_pixels`` if it has more.
+
+    ``bytes`` count for each pixel of one frame as it is, beside ``least_bytes``.
+    """
+
+    frame_ms: float
+    ns: float
+    most_pixels: int
+    least_bytes: int
+    bytes: float
+
+    def cost(self, count: int, frames: int = 1) -> Cost:
+        """Return the cost of this many pixels of all frames together."""
+        each = count / frames
+        ms = frames * (self.frame_ms + min(each, self.most_pixels) * self.ns / 1e6)
+        return Cost(round(ms, 1), round(self.least_bytes + each * self.bytes))
 
 
 class Extra(NamedTuple):
@@ -64,6 +83,20 @@ class Extra(NamedTuple):
         return f'pip install "{self.distribution}[{self.name}]"'
 
 
+class Engine(NamedTuple):
+    """One of several libraries that can do the work of an operation."""
+
+    name: str
+    needs: Extra
+    languages: Callable[[], Sequence[str]]
+    """The codes of the languages that it can read here."""
+
+    @property
+    def available(self) -> bool:
+        """Whether it is installed and reads a language."""
+        return self.needs.available and bool(self.languages())
+
+
 @cache
 def _installed(module: str) -> bool:
     return find_spec(module) is not None
@@ -73,6 +106,8 @@ PIPELINES = Extra("pipelines", "numpy")
 PNG = Extra("png", "oxipng")
 PDF = Extra("pdf", "pypdfium2")
 ENHANCE = Extra("enhance", "cv2")
+RAPIDOCR = Extra("ocr", "rapidocr")
+TESSERACT = Extra("tesseract", "tesserocr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +161,13 @@ def _same(_: Any, size: Size) -> Size:
     return size
 
 
+def _nothing(_: Any) -> Iterator[tuple[str, str]]:
+    return iter(())
+
+
+def _nothing_to_load(_: Any) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[P]):
     """One operation: a function from frames to frames, to data or to a file, with what has to be known about it.
@@ -138,7 +180,7 @@ class Operation(Generic[P]):
     family: Family
     params: type[P]
     apply: Callable[[Frames, P, Context], Frames | Json | File]
-    cost: Rate | Callable[[P, int], Cost]
+    cost: Rate | PageRate | Callable[[P, int], Cost]
     """Per pixel of all frames together, of the larger of the picture before and after the step; or the cost of a step
     on so many pixels."""
     gives: Literal["picture", "data", "file"] = "picture"
@@ -148,15 +190,28 @@ class Operation(Generic[P]):
     """What must be installed to use it at all."""
     options_need: Mapping[str, Extra] = field(default_factory=dict)
     """What must be installed to use a parameter."""
+    engines: tuple[Engine, ...] = ()
+    """The libraries of which one must be available."""
+    lacks: Callable[[P], Iterator[tuple[str, str]]] = _nothing
+    """Yields each parameter that asks for something that is not installed, with the command that installs it."""
+    load: Callable[[P], None] = _nothing_to_load
+    """Loads libraries and models into an image process, before the first step and outside of the memory of a picture.
+    Called for each request, so it must remember what it has loaded."""
+    grows: bool = False
+    """Whether its library keeps memory, so that processes are replaced after some hundred frames."""
     inputs: tuple[str, ...] = ()
     """The parameters that name a further input."""
     reads: tuple[Path, ...] = ()
     """Files that it opens in an image process, such as fonts."""
-    prepare: Callable[[], object] | None = None
-    """Loads libraries and models, once in an image process: outside of the memory that one image may use."""
     resized: Callable[[P, Size], Size] = _same
     """The largest size that the picture may have after the step, from its size before; checked before the step runs."""
 
-    def cost_of(self, params: P, pixels: int) -> Cost:
-        """Return the cost of a step on this many pixels."""
-        return self.cost.cost(pixels) if isinstance(self.cost, Rate) else self.cost(params, pixels)
+    @property
+    def available(self) -> bool:
+        """Whether what it needs in any case is installed."""
+        needed = self.needs is None or self.needs.available
+        return needed and (not self.engines or any(engine.available for engine in self.engines))
+
+    def cost_of(self, params: P, pixels: int, frames: int = 1) -> Cost:
+        """Return the cost of a step on this many pixels of all frames together."""
+        return self.cost.cost(pixels, frames) if isinstance(self.cost, Rate | PageRate) else self.cost(params, pixels)

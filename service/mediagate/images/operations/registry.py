@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mediagate.errors import ConfigError
-from mediagate.images.operations.operation import Extra, Operation
+from mediagate.images.operations.operation import Engine, Extra, Operation
 
 MEGAPIXEL = 1_000_000
 
@@ -60,9 +60,19 @@ def _described(operation: Operation[Any]) -> dict[str, Any]:
         "inputs": list(operation.inputs),
         "needs": _extra(operation.needs),
         "optionsNeed": {name: _extra(extra) for name, extra in operation.options_need.items()},
-        "available": operation.needs is None or operation.needs.available,
+        "engines": [_engine(engine) for engine in operation.engines],
+        "available": operation.available,
         "cost": None if rate is None else rate.cost(MEGAPIXEL)._asdict(),
         "schema": schema,
+    }
+
+
+def _engine(engine: Engine) -> dict[str, Any]:
+    return {
+        "name": engine.name,
+        "available": engine.available,
+        "install": engine.needs.pip,
+        "languages": list(engine.languages()),
     }
 
 

@@ -23,6 +23,7 @@ from mediagate.images.operations.filter.vignette import VIGNETTE
 from mediagate.images.operations.metadata.read_metadata import READ_METADATA
 from mediagate.images.operations.metadata.set_metadata import SET_METADATA
 from mediagate.images.operations.metadata.strip_metadata import STRIP_METADATA
+from mediagate.images.operations.ocr.ocr import OCR
 from mediagate.images.operations.operation import Operation
 from mediagate.images.operations.output.save import SAVE_FILE
 from mediagate.images.operations.output.watermark import WATERMARK
@@ -73,6 +74,7 @@ STANDARD: tuple[Operation[Any], ...] = (
     READ_METADATA,
     SET_METADATA,
     STRIP_METADATA,
+    OCR,
     SAVE_FILE,
 )
 

@@ -36,4 +36,4 @@ def equalised(colours: Image.Image, clip: float, tiles: int) -> Image.Image:
     return Image.merge("YCbCr", (opencv.equalised(luma, clip, tiles), blue, red)).convert("RGB")
 
 
-CLAHE = Operation("clahe", "enhance", Clahe, clahe, RATES["clahe"], needs=ENHANCE, prepare=opencv.load)
+CLAHE = Operation("clahe", "enhance", Clahe, clahe, RATES["clahe"], needs=ENHANCE, load=opencv.ready)

@@ -34,4 +34,4 @@ def denoise(frames: Frames, params: Denoise, context: Context) -> Frames:
     )
 
 
-DENOISE = Operation("denoise", "enhance", Denoise, denoise, RATES["denoise"], needs=ENHANCE, prepare=opencv.load)
+DENOISE = Operation("denoise", "enhance", Denoise, denoise, RATES["denoise"], needs=ENHANCE, load=opencv.ready)

@@ -44,6 +44,4 @@ def low_light(frames: Frames, params: LowLight, context: Context) -> Frames:
     return lighter.each(lambda image: in_colours(image, lambda colours: equalised(colours, clip, TILES)))
 
 
-LOW_LIGHT = Operation(
-    "low_light", "enhance", LowLight, low_light, RATES["low_light"], needs=ENHANCE, prepare=opencv.load
-)
+LOW_LIGHT = Operation("low_light", "enhance", LowLight, low_light, RATES["low_light"], needs=ENHANCE, load=opencv.ready)

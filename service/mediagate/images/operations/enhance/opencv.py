@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from PIL import Image
 
+from mediagate.images.operations.operation import Params
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -22,6 +24,11 @@ def load() -> Any:
     cv2.setNumThreads(1)
     cv2.ocl.setUseOpenCL(False)
     return cv2
+
+
+def ready(_: Params) -> None:
+    """Load OpenCV, for the steps that need it."""
+    load()
 
 
 def bilateral(image: Image.Image, diameter: int, levels: float, distance: float) -> Image.Image:

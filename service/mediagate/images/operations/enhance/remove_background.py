@@ -99,7 +99,7 @@ def cost(params: RemoveBackground, count: int) -> Cost:
     return Cost(SEGMENTING.cpu_ms + applying.cpu_ms, SEGMENTING.bytes + applying.bytes)
 
 
-def prepare() -> None:
+def load(_: RemoveBackground) -> None:
     """Load OpenCV and the model."""
     opencv.network(PEOPLE)
 
@@ -112,5 +112,5 @@ REMOVE_BACKGROUND = Operation(
     cost,
     needs=ENHANCE,
     reads=(PEOPLE,),
-    prepare=prepare,
+    load=load,
 )

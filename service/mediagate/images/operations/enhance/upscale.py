@@ -113,12 +113,10 @@ def cost(params: Upscale, count: int) -> Cost:
     return Cost(made.cpu_ms, made.bytes + TILE_BYTES)
 
 
-def prepare() -> None:
+def load(_: Upscale) -> None:
     """Load the model, if OpenCV is installed."""
     if ENHANCE.available:
         opencv.network(PHOTOS_TWICE)
 
 
-UPSCALE = Operation(
-    "upscale", "enhance", Upscale, upscale, cost, reads=(PHOTOS_TWICE,), resized=resized, prepare=prepare
-)
+UPSCALE = Operation("upscale", "enhance", Upscale, upscale, cost, reads=(PHOTOS_TWICE,), resized=resized, load=load)

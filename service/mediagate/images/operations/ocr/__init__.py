@@ -1,0 +1,1 @@
+"""Reading text: two engines, the order of what they read, and pages that lie on a side."""
