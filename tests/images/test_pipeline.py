@@ -271,7 +271,7 @@ def test_rotation_may_not_grow_beyond_max_pixels() -> None:
 
 
 def moving(count: int, size: int) -> bytes:
-    frames = [Image.new("RGB", (size, size), (50 * number, 0, 0)) for number in range(count)]
+    frames = [Image.new("RGB", (size, size), (50 * number,) * 3) for number in range(count)]
     return saved(frames[0], "WEBP", save_all=True, append_images=frames[1:], duration=50, lossless=True)
 
 
