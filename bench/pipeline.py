@@ -86,11 +86,7 @@ def run_steps(path: Path, steps: Steps, moderator: Moderator | None) -> None:
         return images.resized(decoded.frames[0], plans[order[0]].size)
 
     def others() -> list[images.Image]:
-        sizes = [largest]
-        for name in order:
-            larger = decoded.frames[0] if images.fast() else sizes[-1]
-            sizes.append(images.resized(larger, plans[name].size))
-        return sizes[1:]
+        return [images.resized(decoded.frames[0], plans[name].size) for name in order]
 
     def encode_all() -> None:
         for sized, name in {sized.size: (sized, name) for sized, name in zip(sizes, order, strict=True)}.values():

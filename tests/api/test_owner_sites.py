@@ -26,7 +26,7 @@ FILES = 2 * 3 + 4 + 1
 """Two media with two sizes and an original, the quarantined files of four jobs, and that of a direct upload."""
 VOLATILE = {"mediagate_identity"}
 OWN = {"id", "mediaId", "stagingKey", "finishedAt", "notifiedAt"}
-RELATIONS = {"media", "rejudgements"}
+RELATIONS = {"media", "outputs", "rejudgements"}
 COLUMNS = models.MediagateJob.model_fields.keys() - OWN - RELATIONS
 COPY = """
 WITH RECURSIVE copies(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM copies WHERE n < 899)

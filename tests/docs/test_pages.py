@@ -190,4 +190,5 @@ def test_pages_with_files_are_run_by_a_test_of_their_own() -> None:
         "docs/how-to/move-to-a-bucket.md",  # tests/e2e/test_move_to_bucket.py
         "docs/how-to/write-a-moderator.md",
         "docs/how-to/write-a-storage.md",
+        "docs/how-to/write-an-operation.md",
     }

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageOps, ImageStat
 
 from mediagate import Source, VariantSpec
-from mediagate.images.pixels import fast
+from mediagate.images.pixels import has_simd
 from mediagate.images.render import render
 from tests.support.charts import ADOBE_RGB, chart, glow, png16, rgb_profile, saved
 from tests.support.references import (
@@ -201,21 +201,16 @@ def likenesses(case: Case, simd: bool) -> dict[int, tuple[Likeness, Likeness]]:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_variant_matches_one_resized_in_one_step(case: Case) -> None:
-    for length, (likeness, _) in likenesses(case, fast()).items():
-        if fast():
-            # Lanczos too: on pictures of soft colours the rounding of two implementations alone makes 0.001 of SSIM.
-            assert likeness.ssim >= 0.998, length
-            assert 0.98 <= likeness.sharpness <= 1.02, length
-        else:
-            assert likeness.ssim >= (0.96 if case.picture in CHARTS else 0.995), length
-            # The bicubic filter, used for less than half, keeps less of the finest details than Lanczos.
-            assert 0.65 <= likeness.sharpness <= 1.15, length
+    for length, (likeness, _) in likenesses(case, has_simd()).items():
+        # On pictures of soft colours the rounding of two implementations alone makes 0.001 of SSIM.
+        assert likeness.ssim >= 0.998, length
+        assert 0.98 <= likeness.sharpness <= 1.02, length
         assert likeness.colour_difference < (2 if case.picture in CHARTS else 1), length
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_variant_matches_one_resized_from_the_whole_picture(case: Case) -> None:
-    for length, (_, likeness) in likenesses(case, fast()).items():
+    for length, (_, likeness) in likenesses(case, has_simd()).items():
         # A JPEG decoded at the smallest sufficient scale has already lost some of the finest details.
         assert likeness.ssim >= (0.93 if case.picture in CHARTS else 0.985), length
         assert 0.58 <= likeness.sharpness <= 1.15, length

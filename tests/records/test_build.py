@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from mediagate.records.client import __file__ as client_file
 
 core = pytest.importorskip("hatchling.metadata.core", reason="the build backend is not installed")

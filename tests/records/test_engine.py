@@ -18,10 +18,10 @@ from typing import Any
 
 import anyio
 import pytest
-from mediagate.records.client import __file__ as client_file
 
 from mediagate.errors import RecordsUnavailable
 from mediagate.records import PrismaRecords, Settlement, get_job, get_state
+from mediagate.records.client import __file__ as client_file
 from mediagate.records.engine import PROGRAM
 from mediagate.records.migration import migrate
 from mediagate.records.permissions import permissions_for

@@ -16,7 +16,6 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from mediagate.records.client.engine.errors import EngineConnectionError
 from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -24,6 +23,7 @@ from starlette.routing import Mount
 from mediagate import STORAGE, JobState, JobStatus, MediaGate, Settings, Source
 from mediagate.errors import RecordsUnavailable
 from mediagate.records import PrismaRecords, get_job, get_state
+from mediagate.records.client.engine.errors import EngineConnectionError
 from mediagate.records.engine import SocketEngine
 from mediagate.records.queries import RETRY_FOR_S
 from mediagate.storage import MemoryStorage

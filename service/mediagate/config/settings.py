@@ -166,8 +166,8 @@ class Settings(BaseSettings):
     staging_ttl_s: Annotated[float, Field(gt=0)] = 24 * 3600.0
     """Age at which a quarantined file without a live job is removed, in seconds."""
     orphan_grace_s: Annotated[float, Field(ge=0)] | Literal["never"] = 3600.0
-    """Age in seconds from which a file without a record is removed; ``"never"``: none is removed. An upload has no record
-    while it is stored, so a value shorter than that removes files of uploads in flight."""
+    """Age in seconds from which a file without a record is removed; ``"never"``: none is removed. An upload has no
+    record while it is stored, so a value shorter than that removes files of uploads in flight."""
     idempotency_ttl_s: Annotated[float, Field(gt=0)] = 24 * 3600.0
     upload_timeout_s: Annotated[float, Field(gt=0)] = 60.0
     """Maximum pause between two chunks of a request body, in seconds."""

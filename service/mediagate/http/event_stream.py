@@ -76,4 +76,4 @@ def _event_id(status: Status) -> str:
     """Return an identifier of a job's state that is the same in every process."""
     job = status.job
     finished_ms = int(job.finished_at.timestamp() * 1000) if job.finished_at else 0
-    return f"{job.status}-{job.stage}-{job.attempts}-{finished_ms}"
+    return f"{job.status}-{job.stage}-{status.progress}-{job.attempts}-{finished_ms}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from mediagate.config import Source
@@ -15,7 +15,6 @@ from mediagate.values import Verdict
 
 
 def changed_frames(
-    working: Sequence[pixels.Image],
     decoded: pixels.Decoded,
     plans: Mapping[str, pixels.Crop],
     source: Source,
@@ -29,7 +28,7 @@ def changed_frames(
         if spec.steps:
             recipe = (plans[name], spec.steps_text)
             if recipe not in made:
-                cuts = tuple(pixels.cut(frame, plans[name], decoded.extent) for frame in working)
+                cuts = tuple(pixels.cut(frame, plans[name], decoded.extent) for frame in decoded.frames)
                 frames = Frames(cuts, tuple(decoded.durations_ms), decoded.plays)
                 made[recipe] = stepped(frames, spec, source, operations, warnings)
             changed[name] = made[recipe]

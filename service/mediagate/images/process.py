@@ -120,7 +120,7 @@ def main(channel: int, pulse: int, host: int, log_format: str) -> None:
         importlib.import_module(MODERATORS_USE)
     pixels.limit_threads()
     pixels.lift_pixel_limit()
-    pixels.fast()  # its answer holds for all image processes
+    pixels.has_simd()  # its answer holds for all image processes
     gc.enable()
     gc.freeze()  # otherwise each collection in a child would copy all shared pages
     with _lent_file() as _shared.lent:

@@ -131,12 +131,6 @@ def render(
     info, frames = decoded.info, decoded.frames
     whole = (info.width, info.height)
     plans = pixels.plan(whole, source, focal)
-    with pixels.final("resizing"), timings.step("resize"):
-        working = frames
-        if not pixels.fast():
-            # No variant needs more pixels than this; the original and moderators do.
-            size = pixels.largest(whole, plans.values())
-            working = [pixels.resized(frame, size) for frame in frames]
 
     def left_s() -> float | None:
         return None if time_s is None else max(0.0, time_s - (perf_counter() - started))
@@ -152,14 +146,14 @@ def render(
             plans,
             source,
             moderator,
-            working=working,
+            working=frames,
             extent=decoded.extent,
             time_s=left_s(),
         )
     changed: dict[str, Frames] = {}
     if verdict.decision == "allow" and any(spec.steps for spec in source.variants.values()):
         with timings.step("steps"):
-            changed, notes = changed_frames(working, decoded, plans, source, operations)
+            changed, notes = changed_frames(decoded, plans, source, operations)
         with timings.step("moderate"):
             verdict, further_runs = judge_changed(verdict, changed, source, moderator, left_s)
         model_runs, decoded.warnings = model_runs + further_runs, (*decoded.warnings, *notes)
@@ -181,7 +175,7 @@ def render(
             with timings.step("original"):
                 return pixels.encode_original(decoded, time_s, time)
 
-        variants, smallest = _variants(working, changed, decoded, source, plans, timings, encoders, time_s, time)
+        variants, smallest = _variants(changed, decoded, source, plans, timings, encoders, time_s, time)
         original_file = encoders.submit(original) if source.original == "keep" else None
         with timings.step("blurhash"):
             tiny = pixels.square(smallest, SIDE)
@@ -216,7 +210,6 @@ def _files(name: str, made: Sequence[_Made]) -> Iterator[RenderedFile]:
 
 
 def _variants(
-    working: list[pixels.Image],
     changed: Mapping[str, Frames],
     decoded: pixels.Decoded,
     source: Source,
@@ -226,9 +219,9 @@ def _variants(
     time_s: float | None,
     time: pixels.EncodingTime,
 ) -> tuple[dict[str, list[_Made]], pixels.Image]:
-    """Make each size of the decoded picture, or from the next larger size where that costs much more.
+    """Make each size of the decoded picture; identical files are made only once.
 
-    Identical files are made only once. Variants with steps are made of their frames in ``changed``.
+    Variants with steps are made of their frames in ``changed``.
 
     Returns the files of each variant, one for each of its formats, and the smallest picture with enough pixels that
     shows all of the first frame.
@@ -240,10 +233,10 @@ def _variants(
 
     files: dict[str, list[_Made]] = {}
     made: dict[object, Future[bytes]] = {}
-    hurried = time_s is not None and len(working) * _encoding_s(decoded, source, plans) > time_s * ENCODING_SHARE
+    hurried = time_s is not None and len(decoded.frames) * _encoding_s(decoded, source, plans) > time_s * ENCODING_SHARE
     most_effort = HURRIED_EFFORT if hurried else MOST_EFFORT
-    larger, smallest = working, working[0]
-    # Scales that differ by rounding only must not cause a size to be made from a smaller one.
+    smallest = decoded.frames[0]
+    # The largest first: it takes longest, and at the end one thread would wait for it.
     for name, plan in sorted(plans.items(), key=lambda item: (-item[1].scale, -prod(item[1].size))):
         spec, steps = source.variants[name], changed.get(name)
         sized = None if steps is None else list(steps.images)
@@ -254,11 +247,10 @@ def _variants(
             if recipe not in made:
                 if sized is None:
                     with timings.step("resize"):
-                        sized = [pixels.cut(frame, plan, decoded.extent) for frame in larger]
+                        sized = [pixels.cut(frame, plan, decoded.extent) for frame in decoded.frames]
                     if spec.fit == "inside":
                         # A placeholder of a picture with fewer pixels than it needs has wrong waves.
                         smallest = sized[0] if min(sized[0].size) >= SIDE else smallest
-                        larger = larger if pixels.fast() else sized
                 made[recipe] = encoders.submit(encoded, sized, image_format, spec.quality, effort)
             files[name].append(_Made(image_format, plan.size if steps is None else steps.size, made[recipe]))
     return files, smallest

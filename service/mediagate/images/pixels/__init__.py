@@ -20,9 +20,10 @@ from mediagate.images.pixels.formats import (
     limit_threads,
 )
 from mediagate.images.pixels.guard import final
+from mediagate.images.pixels.lanczos import usable as has_simd
 from mediagate.images.pixels.pdf import pdf_of
 from mediagate.images.pixels.picture import PixelPicture, count_looks, dominant_color, jpeg_of, looks, mean
-from mediagate.images.pixels.resize import cut, fast, resized, square, within
+from mediagate.images.pixels.resize import cut, resized, square, within
 from mediagate.images.pixels.sizes import Box, Crop, aspect_ratio, largest, plan
 
 __all__ = [
@@ -48,10 +49,10 @@ __all__ = [
     "encode",
     "encode_original",
     "exif_of",
-    "fast",
     "final",
     "flattened",
     "gif_of",
+    "has_simd",
     "jpeg_of",
     "largest",
     "lift_pixel_limit",

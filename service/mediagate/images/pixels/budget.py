@@ -12,7 +12,6 @@ from math import prod
 
 from mediagate.config import Source
 from mediagate.errors import ImageTooLarge
-from mediagate.images.pixels.resize import fast
 from mediagate.images.pixels.sizes import largest, plan
 from mediagate.values import ImageInfo
 
@@ -65,15 +64,10 @@ def needed_bytes(
     kept = source.original == "keep"
     # A JPEG may be decoded at less than twice the width and height that are needed.
     still = min(pixels, 4 * prod(top)) if info.format == "jpeg" else pixels
-    frame = pixels if kept or cropped else still if fast() and info.frames == 1 else prod(top)
+    frame = pixels if kept or cropped else still if info.frames == 1 else prod(top)
     held = HELD * info.frames * frame * (2 if kept and source.colour == "wide" else 1)
-    working = HELD * info.frames * prod(top) if (kept or cropped) and top != whole and not fast() else 0
     variants = [
-        (
-            0
-            if plans[name].size == (whole if fast() else top) and not alpha
-            else prod(plans[name].size) * info.frames * HELD
-        )
+        (0 if plans[name].size == whole and not alpha else prod(plans[name].size) * info.frames * HELD)
         + _encoding(prod(plans[name].size), info, image_format, alpha, slow)
         for name, spec in source.variants.items()
         for slow in [source.effort_of(spec) > 4]
@@ -85,7 +79,7 @@ def needed_bytes(
     decoding = (DECODING_ALPHA if alpha or drawn else DECODING)[info.format] * pixels + max(0, held - HELD * pixels)
     # Two files at most are encoded at a time; one of them may be the original.
     original = [_original(pixels, info, alpha, lossless)] if kept else []
-    encoding = held + working + sum(sorted([*variants, *original])[-2:])
+    encoding = held + sum(sorted([*variants, *original])[-2:])
     return OVERHEAD + round(max(decoding, encoding))
 
 

@@ -32,7 +32,7 @@ from mediagate.images.pixels.guard import final
 from mediagate.images.pixels.metadata import found
 from mediagate.images.pixels.png_chunks import ignored
 from mediagate.images.pixels.repair import Repaired, repaired
-from mediagate.images.pixels.resize import fast, resized
+from mediagate.images.pixels.resize import resized
 from mediagate.images.pixels.rows import check_pixels
 from mediagate.images.pixels.sizes import Box, largest, plan
 from mediagate.images.pixels.structure import check_complete, check_structure, is_lossless_webp, webp_size
@@ -149,7 +149,7 @@ def _decoded(
             # A conversion needs the full size: a profile may map averaged pixels to a different picture.
             scaled = image.draft(None, size) if conversion is None and shown is None else None
             filled = scaled[1] if scaled else None
-            if fast() and info.frames == 1:
+            if info.frames == 1:
                 extent = _upright_extent(filled, image.size, turn) if filled else None
                 size = None
         frames, wide_frames, durations_ms = [], [], []
