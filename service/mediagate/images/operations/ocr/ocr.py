@@ -66,8 +66,8 @@ def ocr(frames: Frames, params: Ocr, context: Context) -> Json:
     if wide:
         context.warn(
             "text_missing",
-            f"lines that are much wider than the letters that were read in them: {wide}; they may have letters of another "
-            "script, which this engine leaves out: name their language",
+            f"lines that are much wider than the letters that were read in them: {wide}; they may have letters of "
+            "another script, which this engine leaves out: name their language",
         )
     return _result(engine, params, frames, pages)
 
