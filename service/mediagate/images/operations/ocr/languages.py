@@ -17,7 +17,7 @@ BY_RAPIDOCR: Mapping[str, str] = {
     "pol": "pl", "por": "pt", "que": "qu", "roh": "rm", "ron": "ro", "slk": "sk", "slv": "sl", "spa": "es", "sqi": "sq",
     "srp_latn": "sr", "swa": "sw", "swe": "sv", "tur": "tr", "uzb": "uz",
 }  # fmt: skip
-"""Those of PP-OCRv6 (``default_models.yaml`` of rapidocr), with their codes of two letters. Without Vietnamese, since the
+"""Those of PP-OCRv6 (see rapidocr's ``default_models.yaml``), with their codes of two letters. Without Vietnamese, since the
 model lacks most of its letters."""
 _DEBIAN = """
 afr amh ara asm aze aze_cyrl bel ben bod bos bre bul cat ceb ces chi_sim chi_sim_vert chi_tra chi_tra_vert chr cos cym
