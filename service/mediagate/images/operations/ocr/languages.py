@@ -17,8 +17,8 @@ BY_RAPIDOCR: Mapping[str, str] = {
     "pol": "pl", "por": "pt", "que": "qu", "roh": "rm", "ron": "ro", "slk": "sk", "slv": "sl", "spa": "es", "sqi": "sq",
     "srp_latn": "sr", "swa": "sw", "swe": "sv", "tur": "tr", "uzb": "uz",
 }  # fmt: skip
-"""Those of PP-OCRv6 (``default_models.yaml`` of rapidocr) with their codes of two letters, without Vietnamese:
-the model lacks most of its letters."""
+"""Those of PP-OCRv6, with their codes of two letters (``default_models.yaml`` of rapidocr); without Vietnamese, most of
+whose letters the model lacks."""
 _DEBIAN = """
 afr amh ara asm aze aze_cyrl bel ben bod bos bre bul cat ceb ces chi_sim chi_sim_vert chi_tra chi_tra_vert chr cos cym
 dan deu div dzo ell eng enm epo est eus fao fas fil fin fra frk frm fry gla gle glg grc guj hat heb hin hrv hun hye iku
