@@ -8,6 +8,9 @@ from pathlib import Path
 
 from tests.support.command import mediagate
 
+NAMES = ("thumb", "two", "marked", "pages", "joined")
+"""The presets of the gate."""
+
 
 def presets(tmp_path: Path, *arguments: str, gate: str = "pipeline_gate:gate") -> subprocess.CompletedProcess[str]:
     return mediagate("presets", *arguments, data_dir=tmp_path / "data", MEDIAGATE_GATE=gate)
@@ -16,7 +19,7 @@ def presets(tmp_path: Path, *arguments: str, gate: str = "pipeline_gate:gate") -
 def test_list_and_show_tell_the_same_version_and_need_no_database(tmp_path: Path) -> None:
     listed = presets(tmp_path, "list")
     assert listed.returncode == 0, listed.stderr
-    thumb, two, marked = [line.split() for line in listed.stdout.splitlines()]
+    thumb, two, marked, *_ = [line.split() for line in listed.stdout.splitlines()]
     assert (thumb[0], thumb[2:]) == ("thumb", ["resize,", "save", "params:", "width,", "format"])
     assert (two[0], two[2:]) == ("two", ["save,", "resize,", "save,", "read_metadata"])
     shown = json.loads(presets(tmp_path, "show", "thumb").stdout)
@@ -31,13 +34,13 @@ def test_list_and_show_tell_the_same_version_and_need_no_database(tmp_path: Path
 def test_show_of_an_unknown_preset_names_those_that_there_are(tmp_path: Path) -> None:
     done = presets(tmp_path, "show", "thum")
     assert done.returncode == 1
-    assert done.stderr == "mediagate: there is no preset 'thum'; presets of this gate: thumb, two, marked\n"
+    assert done.stderr == f"mediagate: there is no preset 'thum'; presets of this gate: {", ".join(NAMES)}\n"
 
 
 def test_check_passes_for_sound_presets(tmp_path: Path) -> None:
     done = presets(tmp_path, "check")
     assert done.returncode == 0, done.stderr
-    assert [line.split()[:2] for line in done.stdout.splitlines()] == [["ok", n] for n in ("thumb", "two", "marked")]
+    assert [line.split()[:2] for line in done.stdout.splitlines()] == [["ok", name] for name in NAMES]
 
 
 def test_check_fails_with_a_pointer_for_each_fault(tmp_path: Path) -> None:
