@@ -114,6 +114,7 @@ class _Work:
                     if step.on_error != "skip" or isinstance(exc, ModerationFailed):
                         raise
                     status = "skipped"
+                    frames = self.pictures.get(step.start or "", frames)
                     self.warnings.append(StepWarning(number, exc.code, exc.client_detail))
             self.warnings += [StepWarning(number, code, detail) for code, detail in context.warnings]
             ms = round((perf_counter() - began) * 1000, 2)

@@ -62,3 +62,10 @@ def test_estimate_names_a_step_that_cannot_work() -> None:
     with pytest.raises(OperationFailed) as failed:
         estimate(recipe, OPERATIONS, (200, 120))
     assert (failed.value.step, failed.value.op) == (1, "crop")
+
+
+def test_estimate_leaves_out_a_step_that_will_be_skipped_and_goes_on_from_its_picture() -> None:
+    crop = {"op": "crop", "from": "original", "x": 500, "y": 0, "width": 1, "height": 1, "onError": "skip"}
+    steps = [{"op": "resize", "width": 100}, {"op": "save", "as": "half"}, crop, {"op": "save", "as": "whole"}]
+    made = estimate(parse(steps, OPERATIONS), OPERATIONS, (200, 120))
+    assert [(each.step, each.size) for each in made] == [(0, (100, 60)), (1, (100, 60)), (3, (200, 120))]
