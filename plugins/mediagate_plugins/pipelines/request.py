@@ -174,10 +174,10 @@ class _Reading:
             return None
         if isinstance(hours, bool) or not isinstance(hours, int | float) or _is_nan(hours):
             self._faults.append(item(place, "wrong_type", "not a number of hours", hours))
-        elif hours <= 0:
-            self._faults.append(item(place, "out_of_range", "more than 0", hours))
+        elif (ttl := HOUR * max(0, min(hours, LONGEST_HOURS))) > timedelta(0):
+            return ttl
         else:
-            return HOUR * min(hours, LONGEST_HOURS)
+            self._faults.append(item(place, "out_of_range", "more than 0", hours))
         return None
 
     def _object(self, name: str, wanted: str) -> dict[str, Any]:

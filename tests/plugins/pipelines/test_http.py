@@ -57,6 +57,8 @@ async def test_preset_runs_on_a_photo(make_gate: MakeGate, photo: bytes, memory:
         assert timedelta(hours=2) <= kept < timedelta(hours=2, minutes=2)
         assert answer.headers["Location"] == body["statusUrl"]
         assert "Retry-After" in answer.headers
+        spec = (await gate.get_status(body["jobId"])).job.spec
+        assert spec is not None and spec.version == PRESETS["thumb"].version
         status = await finished(gate, answer)
         (output,) = status["outputs"]
         assert (output["name"], output["width"], output["height"], output["format"]) == ("thumb", 60, 50, "webp")
@@ -274,6 +276,14 @@ async def test_dry_run_tells_steps_and_cost_and_makes_no_job(make_gate: MakeGate
         assert (without.json()["costs"][0]["width"], without.json()["costs"][0]["height"]) == (1000, 1000)
         unclear = await client.post("/pipelines?dryRun=yes", json=THUMB, headers={"Authorization": "ann"})
         assert told(unclear) == (400, "invalid_parameter")
+
+
+async def test_dry_run_without_a_picture_accepts_steps_for_larger_ones_than_a_megapixel(make_gate: MakeGate) -> None:
+    gate = pipeline_gate(make_gate, known=True, settings={"worker": False})
+    async with client_of(gate) as client:
+        crop = {"steps": [{"op": "crop", "x": 1200, "y": 0, "width": 99, "height": 99}]}
+        answer = await client.post("/pipelines?dryRun=1", json=crop, headers={"Authorization": "ann"})
+        assert (answer.json()["valid"], answer.json()["costs"]) == (True, [])
 
 
 @pytest.mark.parametrize("hours", [49, 1e300])

@@ -142,6 +142,8 @@ def test_retention_is_read_in_hours(hours: Any, read_as: float | None) -> None:
     [
         ({"ttlHours": 0}, {"/retention/ttlHours": "out_of_range"}),
         ({"ttlHours": -1}, {"/retention/ttlHours": "out_of_range"}),
+        ({"ttlHours": 1e-300}, {"/retention/ttlHours": "out_of_range"}),
+        ({"ttlHours": float("-inf")}, {"/retention/ttlHours": "out_of_range"}),
         ({"ttlHours": float("nan")}, {"/retention/ttlHours": "wrong_type"}),
         ({"ttlHours": True}, {"/retention/ttlHours": "wrong_type"}),
         ([], {"/retention": "wrong_type"}),
