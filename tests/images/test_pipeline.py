@@ -233,7 +233,9 @@ def test_skipped_step_leaves_the_picture_and_a_warning() -> None:
 
 def test_skipped_step_leaves_the_picture_from_which_it_starts() -> None:
     crop = {"op": "crop", "from": "original", "x": 50, "y": 0, "width": 5, "height": 5, "onError": "skip"}
-    produced = ran(ramp(20, 10), {"op": "resize", "width": 8}, {"op": "save", "as": "a"}, crop, {"op": "save", "as": "b"})
+    produced = ran(
+        ramp(20, 10), {"op": "resize", "width": 8}, {"op": "save", "as": "a"}, crop, {"op": "save", "as": "b"}
+    )
     assert [opened(output).size for output in produced.outputs] == [(8, 4), (20, 10)]
 
 

@@ -31,14 +31,24 @@ from mediagate.images.wire import (
     receive_bytes,
     receive_head,
 )
-from mediagate.values import OutputFile, Produced, StepData, StepEnd, StepWarning
+from mediagate.values import (
+    LONGEST_WARNING,
+    MOST_WARNINGS,
+    WARNING_CODE,
+    OutputFile,
+    Produced,
+    StepData,
+    StepEnd,
+    StepWarning,
+)
 
 if TYPE_CHECKING:
     from mediagate.images.operations import Operations, Recipe
 
 MOST_OUTPUT_BYTES = 256 * 1024 * 1024
 """Bytes of all outputs together; the memory of an image limits them too."""
-MOST_WARNINGS = 500
+MOST_DATA_BYTES = 2 * 1024 * 1024
+"""Bytes of the JSON of all data together: half of what an answer may have."""
 FORMATS = ("webp", "avif", "jpeg", "png", "gif", "pdf")
 OP = text(64, "[a-z0-9_]+")
 DATA = json_object(20_000, 10_000)
@@ -67,7 +77,8 @@ def _produced(data: Read) -> Read:
         data=several(Shape(StepData, step=whole(0, MOST_STEPS), op=OP, value=DATA), MOST_STEPS),
         steps=several(STEP_END, MOST_STEPS),
         warnings=several(
-            Shape(StepWarning, step=whole(0, MOST_STEPS), code=text(64, "[a-z_]+"), detail=text(2000)), MOST_WARNINGS
+            Shape(StepWarning, step=whole(0, MOST_STEPS), code=text(64, WARNING_CODE), detail=text(LONGEST_WARNING)),
+            MOST_WARNINGS * MOST_STEPS,
         ),
         notes=several(text(2000), 100),
         removed=several(text(40, "[a-z_]+"), 50),

@@ -35,7 +35,16 @@ from mediagate.values.media import Media, MediaPage, Variant
 from mediagate.values.owner_data import NOUNS_OF_CORE, Erased, Erasure, Export, Exported
 from mediagate.values.pipeline import InputWarning, Output, PipelineInput, PipelineResult, PipelineSpec
 from mediagate.values.pipeline_status import output_id, pipeline_json
-from mediagate.values.produced import OutputFile, Produced, StepData, StepEnd, StepWarning
+from mediagate.values.produced import (
+    LONGEST_WARNING,
+    MOST_WARNINGS,
+    WARNING_CODE,
+    OutputFile,
+    Produced,
+    StepData,
+    StepEnd,
+    StepWarning,
+)
 from mediagate.values.rejudging import (
     RejudgeAction,
     Rejudgement,
@@ -63,7 +72,9 @@ __all__ = [
     "CONTENT_TYPES",
     "DECLARABLE",
     "EXTENSIONS",
+    "LONGEST_WARNING",
     "MEDIA",
+    "MOST_WARNINGS",
     "NOUNS_OF_CORE",
     "OUTPUTS",
     "OUTPUT_EXTENSIONS",
@@ -71,6 +82,7 @@ __all__ = [
     "SERVED",
     "STAGING",
     "UPLOAD",
+    "WARNING_CODE",
     "WHOLE",
     "Action",
     "CropBox",
