@@ -20,7 +20,7 @@ from mediagate.records import get_state
 from mediagate.testing.record_samples import LEASE
 from mediagate.values import SERVED, STAGING, EventType
 from tests.support.bare_parts import NOW, SetRecords, bare_parts
-from tests.support.moderators import GOOD, RAISES, REJECTS, REVIEWS, Scripted
+from tests.support.moderators import RAISES, REJECTS, REVIEWS, Scripted
 from tests.support.pipelines import BRANCHES, DAY, SMALL, a_png, recorded
 from tests.support.recipes import OPERATIONS, with_misbehaving
 
@@ -309,7 +309,26 @@ async def test_production_retries_if_the_storage_fails_between_outputs(produce: 
 
 async def test_production_gives_files_names_that_are_safe_and_differ(produce: Produce) -> None:
     produced = produce()
-    hostile = "../../Grüße\u202e \x00CON.tar.gz"
-    job = await recorded(produced.parts, SMALL, {"one": a_png(), "two": a_png(GOOD)}, filename=hostile)
+    names = {
+        "../../Grüße\u202e \x00CON.tar.gz": "Grüße CON.tar.png",
+        "a.png": "a.png",
+        "a-2.jpg": "a-2.png",
+        "A.png": "A-3.png",
+        "con.jpg": "_con.png",
+        "..": "input5.png",
+        "写" * 85 + ".png": "写" * 33 + ".png",
+    }
+    job = await recorded(
+        produced.parts, SMALL, {f"input{number}": a_png() for number in range(len(names))}, filenames=list(names)
+    )
     state = await produced.attempt(job.id)
-    assert [out.filename for out in state.outputs] == ["Grüße_CON_tar.png", "1-Grüße_CON_tar.png"]
+    assert [out.filename for out in state.outputs] == list(names.values())
+
+
+async def test_production_keeps_the_name_of_each_output_of_a_file_with_a_long_name(produce: Produce) -> None:
+    produced = produce()
+    steps = [dict(step) for step in BRANCHES]
+    steps[1]["as"] = "l" * 64
+    job = await recorded(produced.parts, steps, {"one": a_png()}, filenames=["写" * 85])
+    state = await produced.attempt(job.id)
+    assert [out.filename for out in state.outputs] == [f"{'写' * 33}-{'l' * 64}.webp", f"{'写' * 33}-thumb.png"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -36,8 +35,10 @@ from mediagate.values import (
     Produced,
     Stage,
     Verdict,
+    cut,
     output_key,
     output_prefix,
+    safe_names,
 )
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 MOST_OUTPUT_BYTES = 256 * 1024 * 1024
 """Bytes of all outputs of a job together: they are held in memory until every input has been judged."""
 LONGEST_STEM = 100
-_UNSAFE = re.compile(r"[^\w-]+")
+"""Bytes of the name of an input in those of its outputs."""
 
 
 @dataclass(slots=True)
@@ -196,32 +197,30 @@ def _refused(attempt: Attempt, made: _Made, end: Settlement) -> Settlement:
 def _named(job: Job, produced: Sequence[tuple[PipelineInput, Produced]]) -> list[tuple[Output, OutputFile]]:
     """Return the outputs of a job with their files."""
     folder = output_prefix(job.source_type, job.source_id, job.media_id)
-    named: list[tuple[Output, OutputFile]] = []
-    taken: set[str] = set()
-    for one, made in produced:
-        for file in made.outputs:
-            extension = OUTPUT_EXTENSIONS[file.format]
-            filename = _filename(one, file, extension, alone=len(made.outputs) == 1)
-            if filename.lower() in taken:
-                filename = f"{len(named)}-{filename}"
-            taken.add(filename.lower())
-            output = Output(
-                position=len(named),
+    made = [(one, file, len(done.outputs) == 1) for one, done in produced for file in done.outputs]
+    filenames = safe_names(_filename(one, file, alone=alone) for one, file, alone in made)
+    return [
+        (
+            Output(
+                position=position,
                 name=file.name,
                 input=one.name,
                 filename=filename,
-                key=output_key(folder, len(named), file.name, extension),
+                key=output_key(folder, position, file.name, OUTPUT_EXTENSIONS[file.format]),
                 format=file.format,
                 width=file.width,
                 height=file.height,
                 frames=file.frames,
                 bytes=len(file.data),
-            )
-            named.append((output, file))
-    return named
+            ),
+            file,
+        )
+        for position, ((one, file, _), filename) in enumerate(zip(made, filenames, strict=True))
+    ]
 
 
-def _filename(one: PipelineInput, file: OutputFile, extension: str, *, alone: bool) -> str:
-    """Return a name for downloads that is safe in every file system: letters, digits, ``_`` and ``-``."""
-    stem = _UNSAFE.sub("_", PurePosixPath(one.filename).stem).strip("_")[:LONGEST_STEM] or one.name
-    return f"{stem}.{extension}" if alone else f"{stem}-{file.name}.{extension}"
+def _filename(one: PipelineInput, file: OutputFile, *, alone: bool) -> str:
+    """Return a name for downloads: that of the input, and that of the output unless it is ``alone``."""
+    stem = cut(PurePosixPath(one.filename).stem.strip(". "), LONGEST_STEM) or one.name
+    name = stem if alone else f"{stem}-{file.name}"
+    return f"{name}.{OUTPUT_EXTENSIONS[file.format]}"

@@ -3,6 +3,7 @@
 from mediagate.values.caller import Action, Principal, check_owner, owner_and_key, owner_seen_by
 from mediagate.values.crop_box import WHOLE, CropBox, Framing, read_crop
 from mediagate.values.direct_upload import ANY_TYPE, DECLARABLE, DirectUpload, UploadTarget
+from mediagate.values.download_names import cut, safe_names
 from mediagate.values.events import Event, EventsOf, EventType, no_events
 from mediagate.values.ids import new_id
 from mediagate.values.image import Decision, ImageInfo, Rendered, RenderedFile, Verdict
@@ -139,6 +140,7 @@ __all__ = [
     "added",
     "callback_problem",
     "check_owner",
+    "cut",
     "display_name",
     "file_names",
     "input_key",
@@ -161,6 +163,7 @@ __all__ = [
     "read_focal",
     "reference_problem",
     "rejudgement_id",
+    "safe_names",
     "segment",
     "source_id_text",
     "source_type_of",
