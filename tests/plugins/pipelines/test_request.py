@@ -183,9 +183,14 @@ def test_request_with_very_many_fields_is_refused_as_a_whole() -> None:
 
 
 def test_faults_are_valid_json() -> None:
-    with pytest.raises(InvalidPipeline) as refused:
-        read(steps=[{"op": "\ud800"}, {"op": "flip", "\udfff": 1}], preset="\ud800", retention={"\ud800": 1})
-    assert json.dumps([dict(error) for error in refused.value.errors]).encode()
+    for body in (
+        {"steps": [{"op": "\ud800"}, {"op": "flip", "\udfff": 1}], "preset": "\ud800", "retention": {"\ud800": 1}},
+        {"preset": "flip", "params": {"\ud800": 1}},
+        {"preset": "flip", "mediaIds\ud800": 1},
+    ):
+        with pytest.raises(InvalidPipeline) as refused:
+            read(**body)
+        assert json.dumps(refused.value.errors, ensure_ascii=False).encode(), "as Starlette writes it"
 
 
 @pytest.mark.parametrize(
