@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from mediagate import JobState, JobStatus, Settings, Source, Stage
 from mediagate.errors import ProcessingRefused, StorageUnavailable
@@ -214,6 +217,19 @@ async def test_production_rejects_with_the_words_of_a_hook(produce: Produce, hoo
     assert await produced.keys() == set()
 
 
+async def test_production_bounds_the_data_of_all_inputs(produce: Produce) -> None:
+    file, texts = io.BytesIO(), PngInfo()
+    for number in range(100):
+        texts.add_itxt(f"{number}", "写" * 1000)  # 600 kB of JSON
+    Image.new("RGB", (9, 9)).save(file, "png", pnginfo=texts)
+    inputs = {f"input{number}": file.getvalue() for number in range(8)}
+    read = [{"op": "read_metadata"}]
+    assert (await produce().run(read, dict(list(inputs.items())[:6]))).job.status is JobStatus.COMPLETE
+    job = (await produce().run(read, inputs)).job
+    assert (job.status, job.code) == (JobStatus.FAILED, "operation_failed")
+    assert job.error is not None and "the data of all pictures" in job.error
+
+
 async def test_production_names_the_step_that_failed(produce: Produce) -> None:
     produced = produce()
     steps = [*SMALL, {"op": "crop", "x": 500, "y": 0, "width": 90, "height": 10}, {"op": "save", "as": "cut"}]
@@ -222,6 +238,8 @@ async def test_production_names_the_step_that_failed(produce: Produce) -> None:
     assert state.job.error is not None and "step 1 (crop)" in state.job.error
     assert [stage.status for stage in state.job.stages] == ["done", "done", "failed", "skipped", "skipped"]
     assert await produced.keys() == set()
+    first = await produced.run(steps[1:], {"one": a_png()})
+    assert [stage.status for stage in first.job.stages] == ["done", "failed", "skipped", "skipped"]
 
 
 async def test_production_survives_an_operation_that_crashes(produce: Produce) -> None:

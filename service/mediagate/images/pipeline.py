@@ -53,19 +53,22 @@ def run(
     inputs: Mapping[str, bytes] | None = None,
     memory_bytes: int | None = None,
     time_s: float | None = None,
+    judged: Callable[[], None] = lambda: None,
     told: Callable[[StepEnd], None] = lambda _: None,
 ) -> Produced:
     """Run the steps of a recipe on an uploaded file under the limits of its source.
 
     All inputs are judged before the first step, and the pixels of every output before they are encoded, each with the
     scrutiny of the source as if it were published at full size. If one is not allowed, the result has no outputs and no
-    data. ``inputs`` are further files by name; ``told`` is called with the end of each step. Raises the errors of
-    ``render``, and ``OperationFailed``; one that was raised in a step names it in ``step`` and ``op``.
+    data. ``inputs`` are further files by name; ``judged`` is called when all inputs are allowed, ``told`` with the end
+    of each step. Raises the errors of ``render``, and ``OperationFailed``; one that was raised in a step names it in
+    ``step`` and ``op``.
     """
     work = _Work(source, operations, moderator, memory_bytes, time_s, told)
     work.file = data
     try:
         frames = work.enter(data, inputs or {})
+        judged()
         work.run(recipe, frames)
     except _Refused:
         work.outputs, work.data = [], []

@@ -1,4 +1,4 @@
-"""The messages of a pipeline: the end of each step at once, then the answer and its files. The host trusts none."""
+"""The messages of a pipeline: that its inputs are allowed, the end of each step, the answer. The host trusts none."""
 
 from __future__ import annotations
 
@@ -45,6 +45,8 @@ from mediagate.values import (
 if TYPE_CHECKING:
     from mediagate.images.operations import Operations, Recipe
 
+JUDGED = "judge"
+"""What the host is told when all inputs are allowed."""
 MOST_OUTPUT_BYTES = 256 * 1024 * 1024
 """Bytes of all outputs together; the memory of an image limits them too."""
 MOST_DATA_BYTES = 2 * 1024 * 1024
@@ -101,11 +103,13 @@ def receive_produced(
     operations: Operations,
     memory_bytes: int,
     previews: bool,
+    judged: Callable[[], None],
     told: Callable[[StepEnd], None],
 ) -> Produced:
-    """Return the result of a recipe, and call ``told`` with the end of each step before; raises like ``wire.receive``.
+    """Return the result of a recipe; raises like ``wire.receive``.
 
-    Only files and data of steps of this recipe are accepted; files together may not exceed the memory of an image.
+    Before, ``judged`` is called when all inputs are allowed, and ``told`` with the end of each step. Only files and
+    data of steps of this recipe are accepted; files together may not exceed the memory of an image.
     """
     left = min(memory_bytes, MOST_OUTPUT_BYTES * 2)
 
@@ -119,7 +123,11 @@ def receive_produced(
 
     ends: list[StepEnd] = []
     message = receive_head(pipe)
-    while type(message) is dict and message.keys() == {"step"}:
+    allowed = message == {"stage": JUDGED}
+    if allowed:
+        judged()
+        message = receive_head(pipe)
+    while allowed and type(message) is dict and message.keys() == {"step"}:
         end: StepEnd = STEP_END(message["step"])
         _check_end(end, len(ends), recipe)
         ends.append(end)

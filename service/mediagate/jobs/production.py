@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -14,6 +15,7 @@ from mediagate.errors import (
     ImageTooLarge,
     InvalidPipeline,
     ObjectNotFound,
+    OperationFailed,
     ProcessingError,
     ProcessingRefused,
     StagedFileLost,
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
 
 MOST_OUTPUT_BYTES = 256 * 1024 * 1024
 """Bytes of all outputs of a job together: they are held in memory until every input has been judged."""
+MOST_DATA_BYTES = 4 * 1024 * 1024
+"""Bytes of the JSON of all data of a job: every answer about the job has it."""
 LONGEST_STEM = 100
 """Bytes of the name of an input in those of its outputs."""
 
@@ -124,7 +128,7 @@ class Production(Attempts):
         remote = self._remote if self._remote is not None and self._remote.judges(source) else None
         judged_by = source if remote is None else remote.locally(source)
         referred = {one.name: await self._fetch(job, one) for one in job.inputs if one.refers}
-        total = 0
+        total = given = 0
         for one in (one for one in job.inputs if not one.refers):
             produced = await self._parts.images.run_pipeline(
                 await self._fetch(job, one),
@@ -132,6 +136,7 @@ class Production(Attempts):
                 judged_by,
                 inputs=referred,
                 previews=0 if remote is None else remote.input_edge,
+                judged=steps.judged,
                 told=steps.told,
             )
             made.model_runs += 0 if remote is not None and remote.alone(source) else produced.model_runs
@@ -145,6 +150,9 @@ class Production(Attempts):
             total += sum(len(file.data) for file in produced.outputs)
             if total > MOST_OUTPUT_BYTES:
                 raise ImageTooLarge(f"the outputs have more than {MOST_OUTPUT_BYTES:,} bytes")
+            given += sum(len(json.dumps(dict(data.value))) for data in produced.data)
+            if given > MOST_DATA_BYTES:
+                raise OperationFailed(f"the data of all pictures has more than {MOST_DATA_BYTES:,} bytes; send fewer")
 
     async def _store(self, attempt: Attempt, made: _Made, verdict: Verdict, steps: Steps) -> Settlement:
         """Write the outputs concurrently under their private keys; return the end that names them."""
