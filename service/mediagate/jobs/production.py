@@ -20,7 +20,7 @@ from mediagate.errors import (
     ProcessingRefused,
     StagedFileLost,
 )
-from mediagate.jobs.attempt import Attempt, ended_stages
+from mediagate.jobs.attempt import Attempt
 from mediagate.jobs.attempts import Attempts
 from mediagate.jobs.steps import Steps
 from mediagate.moderation import count_review_as_reject, merge
@@ -38,6 +38,7 @@ from mediagate.values import (
     Stage,
     Verdict,
     cut,
+    ended_early,
     output_key,
     output_prefix,
     safe_names,
@@ -198,7 +199,7 @@ def _refused(attempt: Attempt, made: _Made, end: Settlement) -> Settlement:
         end,
         timings_ms={**made.timings_ms, "total": total_ms} if made.produced else {},
         model_runs=made.model_runs,
-        stages=ended_stages(attempt.job.stages, failed=False),
+        stages=ended_early(attempt.job.stages, failed=False),
     )
 
 

@@ -54,7 +54,7 @@ from mediagate.values.rejudging import (
     Rejudging,
     rejudgement_id,
 )
-from mediagate.values.stages import UPLOAD, StageState, StageStatus, planned
+from mediagate.values.stages import UPLOAD, StageState, StageStatus, ended_early, planned
 from mediagate.values.status import FileUrl, PublishedMedia, Status, UrlOf, published, status_of
 from mediagate.values.times import iso, utcnow
 from mediagate.values.upload_fields import (
@@ -142,6 +142,7 @@ __all__ = [
     "check_owner",
     "cut",
     "display_name",
+    "ended_early",
     "file_names",
     "input_key",
     "iso",
