@@ -152,6 +152,8 @@ async def test_pipeline_takes_a_media_of_the_same_owner(gate: MediaGate, photo: 
         ("photo", {"ttl": timedelta(0)}, InvalidParameter),
         ("photo", {"callback_url": "http://example.com"}, InvalidParameter),
         ("photo", {"steps": [{"op": "resise"}]}, InvalidPipeline),
+        ("photo", {"steps": "flip"}, InvalidPipeline),
+        ("photo", {"steps": [{"op": "look", "name": {1}}]}, InvalidPipeline),
         ("none", {}, InvalidParameter),
         ("many", {}, InvalidParameter),
         ("a name", {}, InvalidParameter),

@@ -57,7 +57,7 @@ def recipe_of(steps: Sequence[Mapping[str, Any]], runtime: Runtime, *, names: Se
     operations = runtime.parts.operations
     if operations is None:
         raise ConfigError("this gate runs no pipelines: no plugin has provided OPERATIONS")
-    return parse([dict(step) for step in steps], operations, inputs=names)
+    return parse([dict(step) if isinstance(step, Mapping) else step for step in steps], operations, inputs=names)
 
 
 def _numbered(inputs: PipelineSource | Sequence[PipelineSource]) -> dict[str, PipelineSource]:

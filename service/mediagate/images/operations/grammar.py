@@ -184,5 +184,5 @@ def _with_common(faults: Iterator[Item], operation: Operation[Any]) -> Iterator[
 def _text(written: dict[str, Any]) -> str:
     try:
         return json.dumps(written)
-    except (ValueError, RecursionError):
-        return "\0"  # too deep, or an integer that is too long to be written: pydantic refuses it as invalid JSON
+    except (TypeError, ValueError, RecursionError):
+        return "\0"  # an object of Python, too deep, or too long an integer: pydantic refuses it as invalid JSON
