@@ -110,6 +110,8 @@ async def _add_references(reception: Reception, asked: PipelineRequest) -> None:
     owner = owner_seen_by(reception.principal)
     if asked.media_id is not None:
         await reception.add_media(asked.media_id, owner=owner)
+    for name, media_id in asked.pictures.items():
+        await reception.add_media(media_id, owner=owner, picture=name)
     for upload_id in asked.upload_ids:
         await reception.add_upload(upload_id, owner=owner)
 

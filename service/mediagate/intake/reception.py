@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from itertools import count
 from math import prod
 from pathlib import Path
@@ -55,9 +56,12 @@ class Reception:
         """The names of the files to which a step may refer."""
         return frozenset(file.picture for file in self.files if file.picture is not None)
 
-    async def add_media(self, media_id: str, *, owner: str | None) -> None:
-        """Add a published picture; raises ``MediaNotFound``, also if another owner has it."""
-        self._add(await self._references.media(media_id, owner))
+    async def add_media(self, media_id: str, *, owner: str | None, picture: str | None = None) -> None:
+        """Add a published picture, under the name of a ``picture`` if steps refer to it.
+
+        Raises ``MediaNotFound``, also if another owner has it.
+        """
+        self._add(replace(await self._references.media(media_id, owner), picture=picture))
 
     async def add_upload(self, upload_id: str, *, owner: str | None) -> None:
         """Add the file of a direct upload, which stays as it is.

@@ -341,6 +341,25 @@ async def test_media_is_an_input_of_its_owner_only(make_gate: MakeGate, photo: b
         assert told(unknown) == (404, "media_not_found")
 
 
+async def test_picture_that_a_step_names_may_be_a_media_of_its_owner(make_gate: MakeGate, photo: bytes) -> None:
+    gate = pipeline_gate(make_gate, known=True)
+    red = io.BytesIO()
+    Image.new("RGB", (20, 20), (255, 0, 0)).save(red, "PNG")
+    mark = {"op": "watermark", "picture": "logo", "opacity": 100, "position": "top_left", "margin": 0, "size": 50}
+    async with client_of(gate) as client:
+        logo = await gate.upload(red.getvalue(), source_type="avatar", source_id="u1", owner="ann")
+        media = (await gate.wait(logo.job_id, timeout_s=60)).media
+        assert media is not None
+        asked = {"steps": [mark, {"op": "save", "format": "png"}], "pictures": {"logo": media.id}}
+        other = await posted(client, asked, file(photo), Authorization="bob")
+        assert told(other) == (404, "media_not_found")
+        status = await finished(gate, await posted(client, asked, file(photo), Authorization="ann"))
+        assert [one["name"] for one in status["inputs"]] == ["input0", "logo"]
+        got = await client.get(f"/jobs/{status['jobId']}/download", headers={"Authorization": "ann"})
+        pixel = Image.open(io.BytesIO(got.content)).convert("RGB").getpixel((5, 5))
+        assert isinstance(pixel, tuple) and pixel[0] > 240 and pixel[1] < 15
+
+
 async def test_direct_uploads_are_inputs_of_their_owner_only(make_gate: MakeGate, photo: bytes) -> None:
     gate = pipeline_gate(make_gate, known=True)
     ann = {"Authorization": "ann"}

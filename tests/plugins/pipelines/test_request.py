@@ -173,6 +173,21 @@ def test_picture_of_a_step_must_come_with_the_request() -> None:
     assert faults(preset="flip", inputs=("logo",)) == {"": "unused_picture"}
 
 
+@pytest.mark.parametrize(
+    ("pictures", "fault"),
+    [
+        ([], {"/pictures": "wrong_type"}),
+        ({"logo": 1}, {"/pictures/logo": "wrong_type"}),
+        ({"sent": "med_x"}, {"/pictures/sent": "invalid_value"}),
+        ({"../x": "med_x"}, {"/pictures/..~1x": "invalid_value"}),
+        ({"logo": "med_x"}, {"": "unused_picture"}),
+        ({f"n{number}": "med_x" for number in range(70)}, {"/pictures": "too_long"}),
+    ],
+)
+def test_pictures_are_media_to_which_steps_refer(pictures: Any, fault: dict[str, str]) -> None:
+    assert faults(preset="flip", inputs=("sent",), pictures=pictures).items() >= fault.items()
+
+
 def test_request_with_very_many_fields_is_refused_as_a_whole() -> None:
     many: dict[str, Any] = {f"f{number}": 1 for number in range(5000)}
     assert faults(preset="flip", **many) == {"": "too_long"}

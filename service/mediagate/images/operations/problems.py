@@ -75,9 +75,7 @@ def of_model(exc: ValidationError, model: type[BaseModel], place: Place, documen
         elif code == "out_of_range":
             detail = _bound(error.get("ctx", {})) or detail
         elif error["type"] == "json_invalid":
-            detail = (
-                "has what JSON cannot say, such as half a surrogate, a number of too many digits, or too many levels"
-            )
+            detail = "has what JSON cannot say: half a surrogate, a number of too many digits, too many levels"
         elif code == "invalid_value":
             detail = detail.removeprefix("Value error, ")
         yield item((*place, *location), code, detail[:1].lower() + detail[1:], got)
