@@ -10,9 +10,9 @@ from typing import Any
 
 from mediagate import callback_problem, reference_problem
 from mediagate.errors import Forbidden, InvalidPipeline
-from mediagate.operations import Item, Operations, Recipe, did_you_mean, item, parse
+from mediagate.operations import MOST_INPUTS, Item, Operations, Recipe, did_you_mean, item, parse
 from mediagate_plugins.pipelines.preset import PARAMS, PICTURE, Preset
-from mediagate_plugins.pipelines.rules import MOST_FILES, Rules
+from mediagate_plugins.pipelines.rules import Rules
 
 FIELDS = (
     *("steps", "preset", "params", "retention", "clientReferenceId", "callbackUrl"),
@@ -202,8 +202,8 @@ class _Reading:
         ids = self._body.get("uploadIds", [])
         if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
             self._faults.append(item(("uploadIds",), "wrong_type", "not a list of texts", ids))
-        elif len(ids) > MOST_FILES:
-            self._faults.append(item(("uploadIds",), "too_long", f"at most {MOST_FILES}"))
+        elif len(ids) > MOST_INPUTS:
+            self._faults.append(item(("uploadIds",), "too_long", f"at most {MOST_INPUTS}"))
         elif len(set(ids)) < len(ids):
             self._faults.append(item(("uploadIds",), "invalid_value", "each upload once"))
         else:

@@ -16,7 +16,6 @@ from mediagate.errors import ImageTooLarge, MediagateError, ModerationFailed, Op
 from mediagate.images import pixels
 from mediagate.images.judgement import OFF, judge
 from mediagate.images.operations import ORIGINAL, Context, File, Frames, Operations, Recipe, Step
-from mediagate.images.pipeline_wire import MOST_OUTPUT_BYTES
 from mediagate.images.pixels.allocation import ran_out_of_memory
 from mediagate.images.render import Timings
 from mediagate.images.step_limits import check_pixels
@@ -25,6 +24,7 @@ from mediagate.images.wire import ERRORS
 from mediagate.moderation import Moderator, merge
 from mediagate.values import (
     LONGEST_WARNING,
+    MOST_OUTPUT_BYTES,
     ImageInfo,
     OutputFile,
     Produced,

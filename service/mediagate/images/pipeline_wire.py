@@ -33,6 +33,7 @@ from mediagate.images.wire import (
 )
 from mediagate.values import (
     LONGEST_WARNING,
+    MOST_OUTPUT_BYTES,
     MOST_WARNINGS,
     WARNING_CODE,
     OutputFile,
@@ -47,8 +48,6 @@ if TYPE_CHECKING:
 
 JUDGED = "judge"
 """What the host is told when all inputs are allowed."""
-MOST_OUTPUT_BYTES = 256 * 1024 * 1024
-"""Bytes of all outputs together; the memory of an image limits them too."""
 MOST_DATA_BYTES = 2 * 1024 * 1024
 """Bytes of the JSON of all data together: half of what an answer may have."""
 FORMATS = ("webp", "avif", "jpeg", "png", "gif", "pdf")

@@ -15,14 +15,14 @@ from mediagate.intake.admission import Admission
 from mediagate.intake.body import Patience, open_body
 from mediagate.intake.declaration import check_current, find_upload, unknown_upload
 from mediagate.intake.idempotency import ReservedKey
-from mediagate.intake.multipart import MAX_REQUEST, MOST_FILES, FormFile, receive_pipeline
+from mediagate.intake.multipart import MAX_REQUEST, FormFile, receive_pipeline
 from mediagate.intake.pipelines import OrderInput, PipelineOrder, accept_order
 from mediagate.intake.plain import receive_json
 from mediagate.intake.spool import receive_source
 from mediagate.kernel import Incoming
 from mediagate.parts import Parts
 from mediagate.storage import streaming
-from mediagate.values import ImageInfo, Job, Media, Principal, owner_and_key
+from mediagate.values import MOST_INPUTS, ImageInfo, Job, Media, Principal, owner_and_key
 
 JSON = "application/json"
 
@@ -84,8 +84,8 @@ class Reception:
         return job
 
     def _add(self, file: FormFile) -> None:
-        if len(self.files) == MOST_FILES:
-            raise BadUpload(f"more than {MOST_FILES} files; send the others with another request")
+        if len(self.files) == MOST_INPUTS:
+            raise BadUpload(f"more than {MOST_INPUTS} files; send the others with another request")
         self.files.append(file)
 
 

@@ -26,6 +26,7 @@ from mediagate.jobs.steps import Steps
 from mediagate.moderation import count_review_as_reject, merge
 from mediagate.records import Settlement
 from mediagate.values import (
+    MOST_OUTPUT_BYTES,
     OUTPUT_EXTENSIONS,
     InputWarning,
     Job,
@@ -47,8 +48,6 @@ from mediagate.values import (
 if TYPE_CHECKING:
     from mediagate.images import Operations, Recipe
 
-MOST_OUTPUT_BYTES = 256 * 1024 * 1024
-"""Bytes of all outputs of a job together: they are held in memory until every input has been judged."""
 MOST_DATA_BYTES = 4 * 1024 * 1024
 """Bytes of the JSON of all data of a job: every answer about the job has it."""
 LONGEST_STEM = 100

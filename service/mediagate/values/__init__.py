@@ -34,7 +34,15 @@ from mediagate.values.layout import (
 )
 from mediagate.values.media import Media, MediaPage, Variant
 from mediagate.values.owner_data import NOUNS_OF_CORE, Erased, Erasure, Export, Exported
-from mediagate.values.pipeline import InputWarning, Output, PipelineInput, PipelineResult, PipelineSpec
+from mediagate.values.pipeline import (
+    MOST_INPUTS,
+    MOST_OUTPUT_BYTES,
+    InputWarning,
+    Output,
+    PipelineInput,
+    PipelineResult,
+    PipelineSpec,
+)
 from mediagate.values.pipeline_status import output_id, pipeline_json
 from mediagate.values.produced import (
     LONGEST_WARNING,
@@ -75,6 +83,8 @@ __all__ = [
     "EXTENSIONS",
     "LONGEST_WARNING",
     "MEDIA",
+    "MOST_INPUTS",
+    "MOST_OUTPUT_BYTES",
     "MOST_WARNINGS",
     "NOUNS_OF_CORE",
     "OUTPUTS",
