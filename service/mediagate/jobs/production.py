@@ -95,7 +95,8 @@ class Production(Attempts):
         source = parts.sources.get(job.source_type)
         if source is None:
             raise ProcessingError(f"source type {job.source_type!r} is not configured here; add it, or remove the job")
-        recipe = _recipe(job, parts.operations)
+        # In a thread: checking a large table of colours takes some tenths of a second.
+        recipe = await asyncio.to_thread(_recipe, job, parts.operations)
         made = _Made()
         try:
             await parts.hooks.run("pre_process", job)
