@@ -112,6 +112,7 @@ async def test_pipeline_tells_all_about_itself(gate: MediaGate, photo: bytes, tm
             "name": "input0",
             "filename": "hopper.jpg",
             "format": "jpeg",
+            "mimeType": "image/jpeg",
             "bytes": len(photo),
             "width": 128,
             "height": 128,
