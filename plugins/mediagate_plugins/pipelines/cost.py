@@ -65,11 +65,8 @@ def estimated(recipe: Recipe, operations: Operations, info: ImageInfo | None = N
     Raises ``InvalidPipeline`` for such a step that may not be skipped.
     """
     size, frames = (SQUARE, 1) if info is None else ((info.width, info.height), info.frames)
-    steps = list(enumerate(recipe.steps))
-    while True:
-        try:
-            return Estimate(size, estimate(Recipe(tuple(step for _, step in steps)), operations, size, frames))
-        except OperationFailed as exc:
-            number, step = steps.pop(exc.step or 0)
-            if step.on_error != "skip":
-                raise InvalidPipeline([item(("steps", number), exc.code, exc.detail)]) from exc
+    try:
+        return Estimate(size, estimate(recipe, operations, size, frames))
+    except OperationFailed as exc:
+        place = ("steps",) if exc.step is None else ("steps", exc.step)
+        raise InvalidPipeline([item(place, exc.code, exc.detail)]) from exc

@@ -16,7 +16,8 @@ from mediagate_plugins.pipelines.parameters import Parameter, problem_of
 PARAM = "$param"
 """``{"$param": "width"}`` in a step stands for the value of a parameter."""
 PARAMS: Place = ("params",)
-_PICTURE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+PICTURE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+"""The name of a further picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class Preset:
         found += [
             f"pictures {name!r}: use a-z, 0-9, - and _, at most 64"
             for name in self.pictures
-            if not (isinstance(name, str) and _PICTURE.fullmatch(name))
+            if not (isinstance(name, str) and PICTURE.fullmatch(name))
         ]
         return found or self._step_problems(operations)
 

@@ -13,8 +13,6 @@ from mediagate_plugins.pipelines.preset import Preset
 
 AdHoc = Literal["none", "admin", "all"]
 """Who may send steps of its own: nobody, admins, or every authenticated caller."""
-MOST_FILES = 10
-"""Files on which one request runs its steps."""
 
 
 @dataclass(frozen=True, slots=True)

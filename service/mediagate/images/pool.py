@@ -256,41 +256,41 @@ class ImagePool:
         *,
         inputs: Mapping[str, bytes] | None = None,
         previews: int = 0,
+        judged: Callable[[], None] = lambda: None,
         told: Callable[[StepEnd], None] = lambda _: None,
     ) -> Produced:
         """Run a recipe on a file: verdicts, saved files and data; ``inputs`` are further files by name.
 
-        ``told`` is called in the event loop with the end of each step, while the next one runs. Raises like ``render``,
-        and ``OperationFailed``; an error that is the fault of a step names it in ``step`` and ``op``.
+        In the event loop, ``judged`` is called when all inputs are allowed, and ``told`` with the end of each step.
+        Raises like ``render``, and ``OperationFailed``; an error that is the fault of a step names it.
         """
         operations = self._operations
         if operations is None:
             raise ConfigError("this gate runs no pipelines: its image processes have no operations")
         if not self._processes:
             raise ConfigError("this gate cannot run pipelines: it has no image processes for that, since worker=False")
-        group = _opened(self._rendering)
         args = (data, recipe, source, dict(inputs or {}), self._timeout_s, previews)
-        loop, ended = asyncio.get_running_loop(), 0
+        request = Request(process.run_pipeline, self._timeout_s, args)
+        loop, running = asyncio.get_running_loop(), -1
+
+        def allowed() -> None:
+            nonlocal running
+            running = 0
+            loop.call_soon_threadsafe(judged)
 
         def progress(end: StepEnd) -> None:
-            nonlocal ended
-            ended = end.step + 1
+            nonlocal running
+            running = end.step + 1
             loop.call_soon_threadsafe(told, end)
 
-        read = partial(
-            receive_produced,
-            recipe=recipe,
-            source=source,
-            operations=operations,
-            memory_bytes=self._memory_bytes,
-            previews=previews > 0,
-            told=progress,
-        )
+        expected = partial(receive_produced, recipe=recipe, source=source, operations=operations)
+        limited = partial(expected, memory_bytes=self._memory_bytes, previews=previews > 0)
         try:
-            return await group.run(Request(process.run_pipeline, self._timeout_s, args), read)
+            read = partial(limited, judged=allowed, told=progress)
+            return await _opened(self._rendering).run(request, read)
         except (ImageCrashed, ImageTimeout) as exc:
-            if ended < len(recipe.steps):
-                exc.step, exc.op = ended, recipe.steps[ended].op
+            if 0 <= running < len(recipe.steps):
+                exc.step, exc.op = running, recipe.steps[running].op
             raise
 
 

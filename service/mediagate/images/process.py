@@ -202,7 +202,10 @@ def render(data: bytes, source: Source, framing: Framing, time_s: float, preview
 def run_pipeline(
     data: bytes, recipe: Recipe, source: Source, inputs: Mapping[str, bytes], time_s: float, previews: int
 ) -> Produced:
-    """Run a recipe on a file; the end of each step is sent to the host at once. ``previews`` as for ``render``."""
+    """Run a recipe on a file; the host is told at once that the inputs are allowed, and of the end of each step.
+
+    ``previews`` as for ``render``.
+    """
     from mediagate.images import pipeline, pipeline_wire
 
     if _shared.operations is None or _shared.pipe is None:
@@ -219,6 +222,7 @@ def run_pipeline(
             inputs=inputs,
             memory_bytes=_shared.memory.image_bytes,
             time_s=time_s,
+            judged=partial(wire.send_stage, _shared.pipe, pipeline_wire.JUDGED),
             told=partial(pipeline_wire.send_step, _shared.pipe),
         )
     return _completed(produced, began, seen)

@@ -22,6 +22,7 @@ from mediagate.intake.size_limit import check_size
 from mediagate.intake.spool import Readable, SpooledFile, receive_source
 from mediagate.parts import Parts
 from mediagate.values import (
+    MOST_INPUTS,
     Job,
     JobKind,
     PipelineInput,
@@ -35,7 +36,6 @@ from mediagate.values import (
 if TYPE_CHECKING:
     from mediagate.images import Operations, Recipe
 
-MOST_INPUTS = 10
 MOST_BYTES = 2**31 - 1
 """Bytes of all inputs together, which usage counts."""
 SOURCE_ID = "pipeline"

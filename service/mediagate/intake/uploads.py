@@ -16,14 +16,23 @@ from mediagate.intake.completion import complete
 from mediagate.intake.content import find_open_upload, keep_file, lock_content
 from mediagate.intake.declaration import Declaration, declare, read_declaration
 from mediagate.intake.idempotency import reserve
-from mediagate.intake.multipart import MOST_FILES, receive_upload
+from mediagate.intake.multipart import receive_upload
 from mediagate.intake.pipelines import PipelineOrder, accept_order
 from mediagate.intake.plain import receive_file, receive_json
 from mediagate.intake.reception import Reception, receive
 from mediagate.intake.spool import Readable, receive_source
 from mediagate.kernel import Incoming
 from mediagate.parts import Parts
-from mediagate.values import DirectUpload, Job, Principal, UploadFields, UploadTarget, owner_and_key, read_fields
+from mediagate.values import (
+    MOST_INPUTS,
+    DirectUpload,
+    Job,
+    Principal,
+    UploadFields,
+    UploadTarget,
+    owner_and_key,
+    read_fields,
+)
 
 
 class Intake:
@@ -88,7 +97,7 @@ class Intake:
         key = None if dry_run else request.headers.get("Idempotency-Key")
         owner, _ = owner_and_key(principal)
         async with (
-            self.admission.admit(request, files=MOST_FILES) as admitted,
+            self.admission.admit(request, files=MOST_INPUTS) as admitted,
             reserve(key, parts, owner=owner) as held,
         ):
             await parts.hooks.run("pre_file", request, source_type)

@@ -12,7 +12,7 @@ from time import perf_counter
 from mediagate.errors import RecordsUnavailable
 from mediagate.jobs.lease import Lease, LeaseLost
 from mediagate.jobs.watch import Watch
-from mediagate.values import Job, JobState, Stage, StageState, StageStatus, planned
+from mediagate.values import Job, JobState, Stage, StageState, planned
 
 log = logging.getLogger("mediagate.worker")
 
@@ -76,9 +76,3 @@ class Attempt:
                     log.warning("job %s: progress not recorded: %s", self.job.id, exc)
                 else:
                     self._recorded = stages
-
-
-def ended_stages(stages: Sequence[StageState], *, failed: bool) -> tuple[StageState, ...]:
-    """Return the stages of an attempt that ended early: those that did not run are skipped."""
-    end: dict[StageStatus, StageStatus] = {"running": "failed" if failed else "skipped", "pending": "skipped"}
-    return tuple(replace(stage, status=end.get(stage.status, stage.status)) for stage in stages)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import re
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,17 +16,19 @@ from mediagate.errors import (
     ImageTooLarge,
     InvalidPipeline,
     ObjectNotFound,
+    OperationFailed,
     ProcessingError,
     ProcessingRefused,
     StagedFileLost,
 )
-from mediagate.jobs.attempt import Attempt, ended_stages
+from mediagate.jobs.attempt import Attempt
 from mediagate.jobs.attempts import Attempts
 from mediagate.jobs.judging import judge
 from mediagate.jobs.steps import Steps
 from mediagate.moderation import count_review_as_reject, merge
 from mediagate.records import Settlement
 from mediagate.values import (
+    MOST_OUTPUT_BYTES,
     OUTPUT_EXTENSIONS,
     InputWarning,
     Job,
@@ -38,17 +40,20 @@ from mediagate.values import (
     Produced,
     Stage,
     Verdict,
+    cut,
+    ended_early,
     output_key,
     output_prefix,
+    safe_names,
 )
 
 if TYPE_CHECKING:
     from mediagate.images import Operations, Recipe
 
-MOST_OUTPUT_BYTES = 256 * 1024 * 1024
-"""Bytes of all outputs of a job together: they are held in memory until every input has been judged."""
+MOST_DATA_BYTES = 4 * 1024 * 1024
+"""Bytes of the JSON of all data of a job: every answer about the job has it."""
 LONGEST_STEM = 100
-_UNSAFE = re.compile(r"[^\w-]+")
+"""Bytes of the name of an input in those of its outputs."""
 
 
 @dataclass(slots=True)
@@ -92,7 +97,8 @@ class Production(Attempts):
         source = parts.sources.get(job.source_type)
         if source is None:
             raise ProcessingError(f"source type {job.source_type!r} is not configured here; add it, or remove the job")
-        recipe = _recipe(job, parts.operations)
+        # In a thread: checking a large table of colours takes some tenths of a second.
+        recipe = await asyncio.to_thread(_recipe, job, parts.operations)
         made = _Made()
         try:
             await parts.hooks.run("pre_process", job)
@@ -123,10 +129,11 @@ class Production(Attempts):
     async def _run(self, job: Job, recipe: Recipe, source: Source, made: _Made, steps: Steps) -> None:
         """Run the steps on one input after another, until one is not allowed."""
         referred = {one.name: await self._fetch(job, one) for one in job.inputs if one.refers}
-        total = 0
+        total = given = 0
         for one in (one for one in job.inputs if not one.refers):
             data = await self._fetch(job, one)
-            look = partial(self._parts.images.run_pipeline, data, recipe, inputs=referred, told=steps.told)
+            run = partial(self._parts.images.run_pipeline, inputs=referred, judged=steps.judged, told=steps.told)
+            look = partial(run, data, recipe)
             produced = await judge(look, source, self._remote)
             made.model_runs += produced.model_runs
             made.produced.append((one, produced))
@@ -136,6 +143,9 @@ class Production(Attempts):
             total += sum(len(file.data) for file in produced.outputs)
             if total > MOST_OUTPUT_BYTES:
                 raise ImageTooLarge(f"the outputs have more than {MOST_OUTPUT_BYTES:,} bytes")
+            given += sum(len(json.dumps(dict(data.value))) for data in produced.data)
+            if given > MOST_DATA_BYTES:
+                raise OperationFailed(f"the data of all pictures has more than {MOST_DATA_BYTES:,} bytes; send fewer")
 
     async def _store(self, attempt: Attempt, made: _Made, verdict: Verdict, steps: Steps) -> Settlement:
         """Write the outputs concurrently under their private keys; return the end that names them."""
@@ -181,39 +191,37 @@ def _refused(attempt: Attempt, made: _Made, end: Settlement) -> Settlement:
         end,
         timings_ms={**made.timings_ms, "total": total_ms} if made.produced else {},
         model_runs=made.model_runs,
-        stages=ended_stages(attempt.job.stages, failed=False),
+        stages=ended_early(attempt.job.stages, failed=False),
     )
 
 
 def _named(job: Job, produced: Sequence[tuple[PipelineInput, Produced]]) -> list[tuple[Output, OutputFile]]:
     """Return the outputs of a job with their files."""
     folder = output_prefix(job.source_type, job.source_id, job.media_id)
-    named: list[tuple[Output, OutputFile]] = []
-    taken: set[str] = set()
-    for one, made in produced:
-        for file in made.outputs:
-            extension = OUTPUT_EXTENSIONS[file.format]
-            filename = _filename(one, file, extension, alone=len(made.outputs) == 1)
-            if filename.lower() in taken:
-                filename = f"{len(named)}-{filename}"
-            taken.add(filename.lower())
-            output = Output(
-                position=len(named),
+    made = [(one, file, len(done.outputs) == 1) for one, done in produced for file in done.outputs]
+    filenames = safe_names(_filename(one, file, alone=alone) for one, file, alone in made)
+    return [
+        (
+            Output(
+                position=position,
                 name=file.name,
                 input=one.name,
                 filename=filename,
-                key=output_key(folder, len(named), file.name, extension),
+                key=output_key(folder, position, file.name, OUTPUT_EXTENSIONS[file.format]),
                 format=file.format,
                 width=file.width,
                 height=file.height,
                 frames=file.frames,
                 bytes=len(file.data),
-            )
-            named.append((output, file))
-    return named
+            ),
+            file,
+        )
+        for position, ((one, file, _), filename) in enumerate(zip(made, filenames, strict=True))
+    ]
 
 
-def _filename(one: PipelineInput, file: OutputFile, extension: str, *, alone: bool) -> str:
-    """Return a name for downloads that is safe in every file system: letters, digits, ``_`` and ``-``."""
-    stem = _UNSAFE.sub("_", PurePosixPath(one.filename).stem).strip("_")[:LONGEST_STEM] or one.name
-    return f"{stem}.{extension}" if alone else f"{stem}-{file.name}.{extension}"
+def _filename(one: PipelineInput, file: OutputFile, *, alone: bool) -> str:
+    """Return a name for downloads: that of the input, and that of the output unless it is ``alone``."""
+    stem = cut(PurePosixPath(one.filename).stem.strip(". "), LONGEST_STEM) or one.name
+    name = stem if alone else f"{stem}-{file.name}"
+    return f"{name}.{OUTPUT_EXTENSIONS[file.format]}"

@@ -3,6 +3,7 @@
 from mediagate.values.caller import Action, Principal, check_owner, owner_and_key, owner_seen_by
 from mediagate.values.crop_box import WHOLE, CropBox, Framing, read_crop
 from mediagate.values.direct_upload import ANY_TYPE, DECLARABLE, DirectUpload, UploadTarget
+from mediagate.values.download_names import cut, safe_names
 from mediagate.values.events import Event, EventsOf, EventType, no_events
 from mediagate.values.ids import new_id
 from mediagate.values.image import Decision, ImageInfo, Rendered, RenderedFile, Verdict
@@ -33,9 +34,26 @@ from mediagate.values.layout import (
 )
 from mediagate.values.media import Media, MediaPage, Variant
 from mediagate.values.owner_data import NOUNS_OF_CORE, Erased, Erasure, Export, Exported
-from mediagate.values.pipeline import InputWarning, Output, PipelineInput, PipelineResult, PipelineSpec
+from mediagate.values.pipeline import (
+    MOST_INPUTS,
+    MOST_OUTPUT_BYTES,
+    InputWarning,
+    Output,
+    PipelineInput,
+    PipelineResult,
+    PipelineSpec,
+)
 from mediagate.values.pipeline_status import output_id, pipeline_json
-from mediagate.values.produced import OutputFile, Produced, StepData, StepEnd, StepWarning
+from mediagate.values.produced import (
+    LONGEST_WARNING,
+    MOST_WARNINGS,
+    WARNING_CODE,
+    OutputFile,
+    Produced,
+    StepData,
+    StepEnd,
+    StepWarning,
+)
 from mediagate.values.rejudging import (
     RejudgeAction,
     Rejudgement,
@@ -44,7 +62,7 @@ from mediagate.values.rejudging import (
     Rejudging,
     rejudgement_id,
 )
-from mediagate.values.stages import UPLOAD, StageState, StageStatus, planned
+from mediagate.values.stages import UPLOAD, StageState, StageStatus, ended_early, planned
 from mediagate.values.status import FileUrl, PublishedMedia, Status, UrlOf, published, status_of
 from mediagate.values.times import iso, utcnow
 from mediagate.values.upload_fields import (
@@ -63,7 +81,11 @@ __all__ = [
     "CONTENT_TYPES",
     "DECLARABLE",
     "EXTENSIONS",
+    "LONGEST_WARNING",
     "MEDIA",
+    "MOST_INPUTS",
+    "MOST_OUTPUT_BYTES",
+    "MOST_WARNINGS",
     "NOUNS_OF_CORE",
     "OUTPUTS",
     "OUTPUT_EXTENSIONS",
@@ -71,6 +93,7 @@ __all__ = [
     "SERVED",
     "STAGING",
     "UPLOAD",
+    "WARNING_CODE",
     "WHOLE",
     "Action",
     "CropBox",
@@ -127,7 +150,9 @@ __all__ = [
     "added",
     "callback_problem",
     "check_owner",
+    "cut",
     "display_name",
+    "ended_early",
     "file_names",
     "input_key",
     "iso",
@@ -149,6 +174,7 @@ __all__ = [
     "read_focal",
     "reference_problem",
     "rejudgement_id",
+    "safe_names",
     "segment",
     "source_id_text",
     "source_type_of",

@@ -1,6 +1,6 @@
 """Bodies of ``multipart/form-data``: that of an upload, and that of a pipeline."""
 
-from mediagate.intake.multipart.pipeline import MAX_REQUEST, MOST_FILES, FormFile, FormPipeline, receive_pipeline
+from mediagate.intake.multipart.pipeline import MAX_REQUEST, FormFile, FormPipeline, receive_pipeline
 from mediagate.intake.multipart.upload import FormUpload, receive_upload
 
-__all__ = ["MAX_REQUEST", "MOST_FILES", "FormFile", "FormPipeline", "FormUpload", "receive_pipeline", "receive_upload"]
+__all__ = ["MAX_REQUEST", "FormFile", "FormPipeline", "FormUpload", "receive_pipeline", "receive_upload"]

@@ -20,11 +20,11 @@ from mediagate.intake.plain import read_object
 from mediagate.intake.size_limit import check_size
 from mediagate.intake.spool import EMPTY, SpooledFile, SpoolFile, spool_files
 from mediagate.intake.unknown_names import find_unknown
+from mediagate.values import MOST_INPUTS
 
 REQUEST = "request"
 FILES = ("file", "files[]", "files")
 """Names of files on which the steps run. A file under any other name is a picture that a step refers to by it."""
-MOST_FILES = 10
 MAX_REQUEST = 4 * 1024 * 1024
 """Bytes of the document; the largest table of colours has 2 MB."""
 MAX_OVERHEAD = MAX_REQUEST + 512 * 1024
@@ -134,7 +134,7 @@ class _PipelineForm:
     def check_declared(self, declared: int | None) -> None:
         """Raise ``UploadTooLarge`` if all files together must be too large."""
         if declared is not None:
-            check_size(declared - MAX_OVERHEAD, self._max_bytes * MOST_FILES, f"the limit of {MOST_FILES} files")
+            check_size(declared - MAX_OVERHEAD, self._max_bytes * MOST_INPUTS, f"the limit of {MOST_INPUTS} files")
 
     def finish(self, *, strict: bool) -> FormPipeline:
         """Return the request; raises ``BadUpload`` without a document."""
@@ -158,8 +158,8 @@ class _PipelineForm:
             self._begin_picture(part)
 
     def _begin_picture(self, part: MultipartSegment) -> None:
-        if len(self._finished) == MOST_FILES:
-            raise BadUpload(f"more than {MOST_FILES} files; send the others with another request")
+        if len(self._finished) == MOST_INPUTS:
+            raise BadUpload(f"more than {MOST_INPUTS} files; send the others with another request")
         if self._name not in FILES:
             if not _PICTURE.fullmatch(self._name):
                 raise BadUpload(
