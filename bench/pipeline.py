@@ -29,11 +29,14 @@ from mediagate import MODERATOR, MediaGate, Moderator, Source
 from mediagate.images import pixels as images
 from mediagate.images.blurhash import SIDE, blurhash_of
 from mediagate.images.judgement import judge
+from mediagate.images.pixels.fidelity import shows
 from mediagate.images.render import render
 
 PHOTOS = Path(__file__).parents[1] / "tests" / "data" / "photos"
 SOURCE = Source()
 NO_ORIGINAL = Source(original="delete")
+COMPARISON = "of encode: compare"
+"""Every lossy file is decoded again and compared with its picture; "encode" contains this."""
 MIDDLE = (0.5, 0.5)
 WHITE = (255, 255, 255)
 MIB = 1024 * 1024
@@ -88,10 +91,12 @@ def run_steps(path: Path, steps: Steps, moderator: Moderator | None) -> None:
     def others() -> list[images.Image]:
         return [images.resized(decoded.frames[0], plans[name].size) for name in order]
 
-    def encode_all() -> None:
+    def encode_all() -> list[tuple[bytes, images.Image]]:
+        made = []
         for sized, name in {sized.size: (sized, name) for sized, name in zip(sizes, order, strict=True)}.values():
             spec = SOURCE.variants[name]
-            images.encode([sized], [0], 0, spec.format, spec.quality, SOURCE.effort_of(spec))
+            made.append((images.encode([sized], [0], 0, spec.format, spec.quality, SOURCE.effort_of(spec)), sized))
+        return made
 
     def placeholder() -> str:
         tiny = images.flattened(images.square(sizes[-1], SIDE), WHITE)
@@ -101,9 +106,10 @@ def run_steps(path: Path, steps: Steps, moderator: Moderator | None) -> None:
     if moderator is not None:
         steps.measure("moderate", lambda: judge([largest], [0], 0, plans, SOURCE, moderator))
     sizes = steps.measure("resize the others", others)
-    steps.measure("encode", encode_all)
+    files = steps.measure("encode", encode_all)
     steps.measure("blurhash", placeholder)
     steps.measure("original", lambda: images.encode_original(decoded))
+    steps.measure(COMPARISON, lambda: [shows(data, [sized]) for data, sized in files])
 
 
 def bench(path: Path, runs: int, moderator: Moderator | None) -> None:
@@ -118,7 +124,7 @@ def bench(path: Path, runs: int, moderator: Moderator | None) -> None:
     steps = Steps(memory("VmRSS"))
     for _ in range(runs):
         run_steps(path, steps, moderator)
-    apart = tuple(steps.wall)
+    apart = tuple(name for name in steps.wall if name != COMPARISON)
     for threads in (1, 2):
         for _ in range(runs):
             # A rejected picture would cost nothing more, so this is without the moderator.

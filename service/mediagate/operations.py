@@ -32,8 +32,10 @@ from mediagate.images import (
     standard,
     watermark_in,
 )
+from mediagate.values import MOST_INPUTS
 
 __all__ = [
+    "MOST_INPUTS",
     "MOST_OUTPUTS",
     "MOST_STEPS",
     "Context",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -48,6 +49,18 @@ async def test_forecast_is_the_mean_of_jobs_of_the_kind_and_source() -> None:
     assert await forecast(records).seconds_left(a_job(NOW)) == 3
     assert await forecast(records).seconds_left(a_pipeline(NOW)) == 30
     assert await forecast(records).seconds_left(a_job(NOW, source_type="third")) is None
+
+
+@pytest.mark.parametrize(("characters", "counted"), [(10, 100), (100_000, 20)])
+async def test_forecast_reads_fewer_jobs_if_they_are_large(characters: int, counted: int) -> None:
+    records = SetRecords()
+    for number in range(110):
+        job = a_pipeline(NOW - timedelta(seconds=110 - number))
+        assert job.spec is not None
+        steps = ({"op": "lut", "cube": "x" * characters},)
+        await completed(records, replace(job, spec=replace(job.spec, steps=steps)), 1 + number)
+    mean = 110 - (counted - 1) / 2
+    assert await forecast(records).seconds_left(a_pipeline(NOW)) == math.ceil(mean)
 
 
 async def test_forecast_shrinks_with_the_progress() -> None:

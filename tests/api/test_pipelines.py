@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from zipfile import ZipFile
 
 import httpx
 import pytest
 from PIL import Image
+from pydantic import model_validator
 
-from mediagate import EVENTS, EventType, JobStatus, MediaGate, OrderInput, PipelineOrder, Settings, Source, Status
+from mediagate import (
+    EVENTS,
+    OPERATIONS,
+    EventType,
+    JobStatus,
+    MediaGate,
+    OrderInput,
+    PipelineOrder,
+    Settings,
+    Source,
+    Status,
+)
 from mediagate.errors import (
     ConfigError,
     IdempotencyKeyReused,
@@ -31,7 +45,7 @@ from mediagate.errors import (
     UnsupportedType,
     UploadRefused,
 )
-from mediagate.images import parse, standard
+from mediagate.images import Params, parse, standard
 from mediagate.values import SERVED, STAGING, utcnow
 from tests.support.owner_data import Site, table
 from tests.support.pipelines import BRANCHES, DAY, SMALL, WORK, a_png, runs_pipelines
@@ -40,7 +54,20 @@ pytestmark = pytest.mark.anyio
 
 MakeGate = Callable[..., MediaGate]
 SOURCES = {"work": WORK, "avatar": Source(), "private": Source(visibility="private")}
+THREADS: list[threading.Thread] = []
 LOOK = ({"op": "look", "name": "noir"}, {"op": "save", "as": "noir", "format": "jpeg"})
+
+
+class Noted(Params):
+    """Notes where it is checked."""
+
+    @model_validator(mode="after")
+    def _note(self) -> Self:
+        THREADS.append(threading.current_thread())
+        return self
+
+
+NOTED = replace(standard()["flip"], name="noted", params=Noted)
 
 
 @pytest.fixture
@@ -85,6 +112,7 @@ async def test_pipeline_tells_all_about_itself(gate: MediaGate, photo: bytes, tm
             "name": "input0",
             "filename": "hopper.jpg",
             "format": "jpeg",
+            "mimeType": "image/jpeg",
             "bytes": len(photo),
             "width": 128,
             "height": 128,
@@ -116,6 +144,14 @@ async def test_outputs_are_served_by_signed_urls_only(gate: MediaGate, photo: by
             assert Image.open(io.BytesIO(signed.content)).size == (output.width, output.height)
             assert signed.headers["cache-control"].startswith("private")
             assert (await client.get(f"/{output.key}")).status_code == 404
+
+
+async def test_steps_are_checked_outside_of_the_event_loop(gate: MediaGate, photo: bytes) -> None:
+    THREADS.clear()
+    gate[OPERATIONS].add(NOTED)
+    async with gate:
+        assert (await done(gate, photo, [{"op": "noted"}])).status is JobStatus.COMPLETE
+        assert len(THREADS) == 2 and threading.main_thread() not in THREADS, "on arrival, and by the worker"
 
 
 async def test_pipeline_takes_several_inputs_and_names_of_them(gate: MediaGate, photo: bytes) -> None:
@@ -152,6 +188,8 @@ async def test_pipeline_takes_a_media_of_the_same_owner(gate: MediaGate, photo: 
         ("photo", {"ttl": timedelta(0)}, InvalidParameter),
         ("photo", {"callback_url": "http://example.com"}, InvalidParameter),
         ("photo", {"steps": [{"op": "resise"}]}, InvalidPipeline),
+        ("photo", {"steps": "flip"}, InvalidPipeline),
+        ("photo", {"steps": [{"op": "look", "name": {1}}]}, InvalidPipeline),
         ("none", {}, InvalidParameter),
         ("many", {}, InvalidParameter),
         ("a name", {}, InvalidParameter),

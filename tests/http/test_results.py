@@ -68,6 +68,19 @@ async def test_several_outputs_are_downloaded_as_an_archive(make_gate: MakeGate,
                 assert Image.open(archive.open(entry)).size == (output["width"], output["height"])
 
 
+async def test_head_of_a_download_reads_no_file(make_gate: MakeGate, photo: bytes) -> None:
+    gate = pipeline_gate(make_gate)
+    async with client_of(gate) as client:
+        for preset, length in (("thumb", True), ("two", False)):
+            job_id = await done(gate, client, {"preset": preset}, ("file", ("a.jpg", photo)))
+            whole = await client.get(f"/jobs/{job_id}/download")
+            await gate.parts.storage.delete([output.key for output in (await gate.get_status(job_id)).outputs])
+            answer = await client.head(f"/jobs/{job_id}/download")
+            assert (answer.status_code, answer.content) == (200, b"")
+            assert answer.headers["Content-Disposition"] == whole.headers["Content-Disposition"]
+            assert answer.headers.get("Content-Length") == (str(len(whole.content)) if length else None)
+
+
 async def test_output_is_chosen_by_its_name(make_gate: MakeGate, photo: bytes) -> None:
     gate = pipeline_gate(make_gate)
     async with client_of(gate) as client:

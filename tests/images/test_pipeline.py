@@ -231,6 +231,14 @@ def test_skipped_step_leaves_the_picture_and_a_warning() -> None:
     assert np.array_equal(array(opened(produced.outputs[0])), array(ramp(20, 10))[::-1])
 
 
+def test_skipped_step_leaves_the_picture_from_which_it_starts() -> None:
+    crop = {"op": "crop", "from": "original", "x": 50, "y": 0, "width": 5, "height": 5, "onError": "skip"}
+    produced = ran(
+        ramp(20, 10), {"op": "resize", "width": 8}, {"op": "save", "as": "a"}, crop, {"op": "save", "as": "b"}
+    )
+    assert [opened(output).size for output in produced.outputs] == [(8, 4), (20, 10)]
+
+
 def test_skipped_save_has_no_output_and_no_branch() -> None:
     steps: list[dict[str, Any]] = [
         {"op": "save", "as": "tiny", "format": "jpeg", "target_bytes": 100, "onError": "skip"},

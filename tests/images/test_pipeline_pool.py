@@ -270,11 +270,14 @@ def answer(**changed: Any) -> dict[str, Any]:
 
 def messages(told: list[dict[str, Any]], **changed: Any) -> tuple[bytes, ...]:
     steps = [json.dumps({"step": each}).encode() for each in told]
-    return (*steps, json.dumps({"answer": answer(**changed)}).encode(), PNG, WEBP)
+    return (b'{"stage": "judge"}', *steps, json.dumps({"answer": answer(**changed)}).encode(), PNG, WEBP)
 
 
 def lies() -> Iterator[tuple[str, tuple[bytes, ...]]]:
     """Yield answers that are none, by what is wrong with each."""
+    yield "steps before the verdict", messages(ENDS)[1:]
+    yield "another stage", (b'{"stage": "decode"}', *messages(ENDS)[1:])
+    yield "a stage twice", (b'{"stage": "judge"}', *messages(ENDS))
     yield "a step out of order", messages([ENDS[1], ENDS[0], *ENDS[2:]])
     yield "a step twice", messages([ENDS[0], ENDS[0], *ENDS[1:]])
     yield "a step too many", messages([*ENDS, end(5, "save")], steps=[*ENDS, end(5, "save")])
@@ -330,6 +333,13 @@ async def test_honest_answer_is_accepted() -> None:
     async with pool_of(moderator=Liar({99: messages(ENDS)})) as pool:
         produced = await ran(pool, ramp(99, 64), *STEPS, source=Source())
         assert [output.data for output in produced.outputs] == [PNG, WEBP]
+
+
+async def test_crash_before_the_first_step_names_none() -> None:
+    async with pool_of(moderator=Liar({99: (b"no JSON",)})) as pool:
+        with pytest.raises(ImageCrashed) as crashed:
+            await ran(pool, ramp(99, 64), *STEPS)
+        assert crashed.value.step is None
 
 
 async def test_malformed_answer_ends_its_process(caplog: pytest.LogCaptureFixture) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from mediagate import JobState, JobStatus, Settings, Source, Stage
 from mediagate.errors import ProcessingRefused, StorageUnavailable
@@ -20,7 +23,7 @@ from mediagate.records import get_state
 from mediagate.testing.record_samples import LEASE
 from mediagate.values import SERVED, STAGING, EventType
 from tests.support.bare_parts import NOW, SetRecords, bare_parts
-from tests.support.moderators import GOOD, RAISES, REJECTS, REVIEWS, Scripted
+from tests.support.moderators import RAISES, REJECTS, REVIEWS, Scripted
 from tests.support.pipelines import BRANCHES, DAY, SMALL, a_png, recorded
 from tests.support.recipes import OPERATIONS, with_misbehaving
 
@@ -214,6 +217,19 @@ async def test_production_rejects_with_the_words_of_a_hook(produce: Produce, hoo
     assert await produced.keys() == set()
 
 
+async def test_production_bounds_the_data_of_all_inputs(produce: Produce) -> None:
+    file, texts = io.BytesIO(), PngInfo()
+    for number in range(100):
+        texts.add_itxt(f"{number}", "写" * 1000)  # 600 kB of JSON
+    Image.new("RGB", (9, 9)).save(file, "png", pnginfo=texts)
+    inputs = {f"input{number}": file.getvalue() for number in range(8)}
+    read = [{"op": "read_metadata"}]
+    assert (await produce().run(read, dict(list(inputs.items())[:6]))).job.status is JobStatus.COMPLETE
+    job = (await produce().run(read, inputs)).job
+    assert (job.status, job.code) == (JobStatus.FAILED, "operation_failed")
+    assert job.error is not None and "the data of all pictures" in job.error
+
+
 async def test_production_names_the_step_that_failed(produce: Produce) -> None:
     produced = produce()
     steps = [*SMALL, {"op": "crop", "x": 500, "y": 0, "width": 90, "height": 10}, {"op": "save", "as": "cut"}]
@@ -222,6 +238,8 @@ async def test_production_names_the_step_that_failed(produce: Produce) -> None:
     assert state.job.error is not None and "step 1 (crop)" in state.job.error
     assert [stage.status for stage in state.job.stages] == ["done", "done", "failed", "skipped", "skipped"]
     assert await produced.keys() == set()
+    first = await produced.run(steps[1:], {"one": a_png()})
+    assert [stage.status for stage in first.job.stages] == ["done", "failed", "skipped", "skipped"]
 
 
 @pytest.mark.parametrize("inputs", [("one",), ("one", "two")])
@@ -317,7 +335,26 @@ async def test_production_retries_if_the_storage_fails_between_outputs(produce: 
 
 async def test_production_gives_files_names_that_are_safe_and_differ(produce: Produce) -> None:
     produced = produce()
-    hostile = "../../Grüße\u202e \x00CON.tar.gz"
-    job = await recorded(produced.parts, SMALL, {"one": a_png(), "two": a_png(GOOD)}, filename=hostile)
+    names = {
+        "../../Grüße\u202e \x00CON.tar.gz": "Grüße CON.tar.png",
+        "a.png": "a.png",
+        "a-2.jpg": "a-2.png",
+        "A.png": "A-3.png",
+        "con.jpg": "_con.png",
+        "..": "input5.png",
+        "写" * 85 + ".png": "写" * 33 + ".png",
+    }
+    job = await recorded(
+        produced.parts, SMALL, {f"input{number}": a_png() for number in range(len(names))}, filenames=list(names)
+    )
     state = await produced.attempt(job.id)
-    assert [out.filename for out in state.outputs] == ["Grüße_CON_tar.png", "1-Grüße_CON_tar.png"]
+    assert [out.filename for out in state.outputs] == list(names.values())
+
+
+async def test_production_keeps_the_name_of_each_output_of_a_file_with_a_long_name(produce: Produce) -> None:
+    produced = produce()
+    steps = [dict(step) for step in BRANCHES]
+    steps[1]["as"] = "l" * 64
+    job = await recorded(produced.parts, steps, {"one": a_png()}, filenames=["写" * 85])
+    state = await produced.attempt(job.id)
+    assert [out.filename for out in state.outputs] == [f"{'写' * 33}-{'l' * 64}.webp", f"{'写' * 33}-thumb.png"]

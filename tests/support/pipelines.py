@@ -65,7 +65,7 @@ async def recorded(
     steps: Sequence[Mapping[str, Any]],
     files: Mapping[str, bytes],
     *refers: str,
-    filename: str | None = None,
+    filenames: Sequence[str] | None = None,
     **changes: Any,
 ) -> Job:
     """Record a pipeline whose inputs are in quarantine; steps refer to those inputs in ``refers``."""
@@ -76,7 +76,7 @@ async def recorded(
     inputs = tuple(
         PipelineInput(
             name,
-            filename or f"{name}.png",
+            filenames[number] if filenames else f"{name}.png",
             input_key(job.id, number),
             "png",
             len(data),

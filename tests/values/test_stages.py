@@ -9,7 +9,7 @@ import pytest
 from mediagate import Job, JobStatus, Stage
 from mediagate.testing.outputs import a_pipeline
 from mediagate.testing.record_samples import a_job
-from mediagate.values import StageState, utcnow
+from mediagate.values import StageState, ended_early, utcnow
 
 
 def at(job: Job, stage: Stage, *progress: int) -> Job:
@@ -50,3 +50,35 @@ def test_progress_is_100_at_every_end(status: JobStatus) -> None:
 def test_stage_names_its_operation_only_if_it_has_one() -> None:
     assert "op" not in StageState("publish").to_json()
     assert StageState("step0", "resize").to_json()["op"] == "resize"
+
+
+RUNNING = (
+    StageState("judge", None, "running", 50),
+    StageState("step0", "resize", "running", 50),
+    StageState("step1", "save", "running"),
+    StageState("publish"),
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "shown"),
+    [
+        (JobStatus.PENDING, ["pending", "pending", "pending", "pending"]),
+        (JobStatus.PROCESSING, ["running", "running", "running", "pending"]),
+        (JobStatus.CANCELLED, ["skipped", "skipped", "skipped", "skipped"]),
+        (JobStatus.FAILED, ["failed", "failed", "failed", "skipped"]),
+    ],
+)
+def test_stages_run_during_an_attempt_only(status: JobStatus, shown: list[str]) -> None:
+    job = replace(a_pipeline(utcnow()), status=status, stages=RUNNING)
+    assert [stage.status for stage in job.plan] == shown
+
+
+def test_job_that_was_completed_without_stages_has_done_them_all() -> None:
+    done = replace(a_job(utcnow()), status=JobStatus.COMPLETE).plan
+    assert {(stage.status, stage.progress) for stage in done} == {("done", 100)}
+
+
+def test_stage_of_the_step_that_failed_is_the_only_one() -> None:
+    ended = ended_early(RUNNING, failed=True, step=1)
+    assert [stage.status for stage in ended] == ["skipped", "skipped", "failed", "skipped"]

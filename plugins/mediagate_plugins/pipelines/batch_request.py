@@ -8,7 +8,7 @@ from typing import Any
 
 from mediagate import callback_problem, reference_problem
 from mediagate.errors import Faults, InvalidPipeline
-from mediagate.operations import Item, did_you_mean, item
+from mediagate.operations import MOST_INPUTS, Item, did_you_mean, item
 from mediagate_plugins.pipelines.request import (
     MOST_FIELDS,
     PipelineRequest,
@@ -16,7 +16,7 @@ from mediagate_plugins.pipelines.request import (
     read_request,
     unknown_fields,
 )
-from mediagate_plugins.pipelines.rules import MOST_FILES, Rules
+from mediagate_plugins.pipelines.rules import Rules
 
 BATCH_FIELDS = ("jobs", "clientReferenceId", "callbackUrl")
 FILES = "files"
@@ -99,12 +99,12 @@ def _job(body: Any, rules: Rules, files: Collection[str], *, ad_hoc: bool) -> Ba
         request = read_request(told, rules, ad_hoc=ad_hoc, inputs=files, shared=True)
     except InvalidPipeline as exc:
         raise InvalidPipeline([*faults, *exc.errors]) from None
-    pictures = tuple(sorted(request.pictures(rules.operations)))
-    count = len(named) + len(pictures) + len(request.upload_ids) + (request.media_id is not None)
+    pictures = tuple(sorted(request.referred(rules.operations) - request.pictures.keys()))
+    stored = len(request.pictures) + len(request.upload_ids) + (request.media_id is not None)
     if not (named or faults or request.upload_ids or request.media_id):
         faults.append(item((FILES,), "missing", "there is no picture; name files of the form, a mediaId or uploadIds"))
-    elif count > MOST_FILES:
-        faults.append(item((FILES,), "too_long", f"at most {MOST_FILES} pictures for one job"))
+    elif len(named) + len(pictures) + stored > MOST_INPUTS:
+        faults.append(item((FILES,), "too_long", f"at most {MOST_INPUTS} pictures for one job"))
     for name in sorted({*named} & {*pictures}):
         faults.append(item((FILES,), "invalid_value", f"{name!r} is a picture to which a step refers; leave it out"))
     if faults:
@@ -118,8 +118,8 @@ def _files(names: Any, files: Collection[str], faults: list[Item]) -> Iterator[s
         return
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         faults.append(item((FILES,), "wrong_type", "not a list of names", names))
-    elif len(names) > MOST_FILES:
-        faults.append(item((FILES,), "too_long", f"at most {MOST_FILES}"))
+    elif len(names) > MOST_INPUTS:
+        faults.append(item((FILES,), "too_long", f"at most {MOST_INPUTS}"))
     elif len(set(names)) < len(names):
         faults.append(item((FILES,), "invalid_value", "each file once"))
     else:

@@ -59,9 +59,10 @@ class BatchRoute:
         for number, job in enumerate(asked.jobs):
             place, before = f"/jobs/{number}", len(faults.errors)
             files = await self._files(reception, job, place, faults)
+            pictures = await self._pictures(reception, job, place, faults)
             costs = await self._costs(reception, job, files, faults, place)
             if len(faults.errors) == before:
-                orders.append(self._order(reception, job, [file for file, _ in files]))
+                orders.append(self._order(job, [file for file, _ in files], pictures))
                 estimates.append(costs)
         faults.check()
         return tuple(orders), estimates
@@ -79,7 +80,19 @@ class BatchRoute:
         for number, upload_id in enumerate(job.request.upload_ids):
             with faults.at(f"{place}/uploadIds/{number}"):
                 found.append((await reception.upload(upload_id, owner=owner), f"{place}/uploadIds/{number}"))
-        for file in (*(file for file, _ in found), *(reception.files[name] for name in job.pictures)):
+        for file, _ in found:
+            reception.count(file)
+        return found
+
+    async def _pictures(
+        self, reception: BatchReception, job: BatchJob, place: str, faults: Faults
+    ) -> dict[str, FormFile]:
+        """Return the files to which the steps of a job refer, by their names."""
+        owner, found = owner_seen_by(reception.principal), {name: reception.files[name] for name in job.pictures}
+        for name, media_id in job.request.pictures.items():
+            with faults.at(f"{place}/pictures/{name}"):
+                found[name] = await reception.media(media_id, owner=owner)
+        for file in found.values():
             reception.count(file)
         return found
 
@@ -101,17 +114,15 @@ class BatchRoute:
                 return costs_of(recipe, infos, self._rules, self._gate.settings)
         return []
 
-    def _order(self, reception: BatchReception, job: BatchJob, files: list[FormFile]) -> PipelineOrder:
-        taken, number = {*job.pictures}, 0
+    def _order(self, job: BatchJob, files: list[FormFile], pictures: dict[str, FormFile]) -> PipelineOrder:
+        taken, number = {*pictures}, 0
         inputs = list[OrderInput]()
         for file in files:
             while (name := f"input{number}") in taken:
                 number += 1
             number += 1
             inputs.append(OrderInput(name, file.file, file.filename))
-        inputs += [
-            OrderInput(name, reception.files[name].file, reception.files[name].filename) for name in job.pictures
-        ]
+        inputs += [OrderInput(name, file.file, file.filename) for name, file in pictures.items()]
         request = job.request
         return PipelineOrder(
             inputs=tuple(inputs),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from mediagate.operations import MOST_OUTPUTS, MOST_STEPS
-from mediagate_plugins.pipelines.rules import MOST_FILES, Rules
+from mediagate.operations import MOST_INPUTS, MOST_OUTPUTS, MOST_STEPS
+from mediagate_plugins.pipelines.rules import Rules
 
 
 def catalogue(rules: Rules, *, ad_hoc: bool, timeout_s: float) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def catalogue(rules: Rules, *, ad_hoc: bool, timeout_s: float) -> dict[str, Any]
         "limits": {
             "steps": MOST_STEPS,
             "outputs": MOST_OUTPUTS,
-            "files": MOST_FILES,
+            "files": MOST_INPUTS,
             "bytesPerFile": source.max_bytes,
             "pixels": source.max_pixels,
             "animationPixels": source.max_animation_pixels,

@@ -79,11 +79,8 @@ def estimated(
     if info is not None:
         size = size_at_entry(recipe, info, max_pixels)
         frames = info.frames if pages is None else 1
-    steps = list(enumerate(recipe.steps))
-    while True:
-        try:
-            return Estimate(size, pages, estimate(Recipe(tuple(step for _, step in steps)), operations, size, frames))
-        except OperationFailed as exc:
-            number, step = steps.pop(exc.step or 0)
-            if step.on_error != "skip":
-                raise InvalidPipeline([item(("steps", number), exc.code, exc.detail)]) from exc
+    try:
+        return Estimate(size, pages, estimate(recipe, operations, size, frames))
+    except OperationFailed as exc:
+        place = ("steps",) if exc.step is None else ("steps", exc.step)
+        raise InvalidPipeline([item(place, exc.code, exc.detail)]) from exc

@@ -10,13 +10,15 @@ from pathlib import Path
 
 from mediagate.errors import InvalidParameter
 
-LONGEST_STEM = 100
+LONGEST_STEM = 150
+"""Bytes in UTF-8: with the name of an output a file name has less than the 255 that file systems take."""
 _UNSAFE = re.compile(r"[^\w.-]+")
 
 
 def file_name(photo: Path, output: str, extension: str, *, alone: bool, page: int | None = None) -> str:
     """Return the name of an output: that of the photo, of its page, and unless it is ``alone`` that of the output."""
-    stem = _UNSAFE.sub("_", photo.stem).strip("._-")[:LONGEST_STEM] or "photo"
+    plain = _UNSAFE.sub("_", photo.stem).strip("._-").encode(errors="ignore")
+    stem = plain[:LONGEST_STEM].decode(errors="ignore") or "photo"
     stem = stem if page is None else f"{stem}-p{page}"
     return f"{stem}.{extension}" if alone else f"{stem}-{output}.{extension}"
 

@@ -15,7 +15,8 @@ from mediagate_plugins.pipelines.parameters import Parameter, problem_of
 from mediagate_plugins.pipelines.secret_fields import PARAM, secret_problems
 
 PARAMS: Place = ("params",)
-_PICTURE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+PICTURE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+"""The name of a further picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class Preset:
         found += [
             f"pictures {name!r}: use a-z, 0-9, - and _, at most 64"
             for name in self.pictures
-            if not (isinstance(name, str) and _PICTURE.fullmatch(name))
+            if not (isinstance(name, str) and PICTURE.fullmatch(name))
         ]
         return (
             found or [*secret_problems(_plain(self.steps), self.params, operations)] or self._step_problems(operations)

@@ -10,11 +10,14 @@ from typing import Any
 
 from mediagate import callback_problem, reference_problem
 from mediagate.errors import Forbidden, InvalidPipeline
-from mediagate.operations import Item, Operations, Recipe, did_you_mean, item, parse
-from mediagate_plugins.pipelines.preset import PARAMS, Preset
-from mediagate_plugins.pipelines.rules import MOST_FILES, Rules
+from mediagate.operations import MOST_INPUTS, Item, Operations, Recipe, did_you_mean, item, parse
+from mediagate_plugins.pipelines.preset import PARAMS, PICTURE, Preset
+from mediagate_plugins.pipelines.rules import Rules
 
-FIELDS = ("steps", "preset", "params", "retention", "clientReferenceId", "callbackUrl", "mediaId", "uploadIds")
+FIELDS = (
+    *("steps", "preset", "params", "retention", "clientReferenceId", "callbackUrl"),
+    *("mediaId", "uploadIds", "pictures"),
+)
 TTL = "ttlHours"
 HOUR = timedelta(hours=1)
 LONGEST_HOURS = 1_000_000
@@ -40,10 +43,12 @@ class PipelineRequest:
     callback_url: str | None = None
     media_id: str | None = None
     upload_ids: tuple[str, ...] = ()
+    pictures: Mapping[str, str] = field(default_factory=dict)
+    """The ids of published media to which steps refer, by the names that they use."""
     ignored: tuple[str, ...] = ()
     """Unknown fields."""
 
-    def pictures(self, operations: Operations) -> frozenset[str]:
+    def referred(self, operations: Operations) -> frozenset[str]:
         """Return the names of the pictures to which steps refer."""
         return _referred(self.recipe, operations)
 
@@ -65,13 +70,13 @@ def read_request(
 
 
 def picture_faults(
-    recipe: Recipe, operations: Operations, inputs: Collection[str], *, shared: bool = False
+    recipe: Recipe, operations: Operations, inputs: Collection[str], *, optional: Collection[str] = ()
 ) -> Iterator[Item]:
-    """Yield the pictures that steps refer to and that are missing, and unless ``shared`` those that none refers to."""
+    """Yield the pictures that steps refer to and that are missing, and those not ``optional`` that none refers to."""
     used = _referred(recipe, operations)
     for name in sorted(used - {*inputs}):
         yield item(("preset",), "missing_picture", f"this preset needs a picture in the field {name!r}")
-    for name in sorted({*inputs} - used if not shared else ()):
+    for name in sorted({*inputs} - used - {*optional}):
         yield item((), "unused_picture", f"no step refers to the file {name!r}; send pictures as file or files[]")
 
 
@@ -86,11 +91,13 @@ class _Reading:
         self._body = {name: value for name, value in body.items() if value is not None}
         self._ad_hoc = ad_hoc
         self._inputs = inputs
-        self._shared = shared
+        self._optional = inputs if shared else ()
         self._faults: list[Item] = []
 
     def result(self) -> PipelineRequest:
         ignored = tuple(unknown_fields(self._body, FIELDS, self._faults, strict=self._rules.strict))
+        pictures = dict(self._pictures())
+        self._inputs = {*self._inputs, *pictures}
         name, params = self._name(), self._params()
         recipe, version = self._recipe(name, params)
         ttl = self._retention()
@@ -100,10 +107,11 @@ class _Reading:
         if media_id is not None and upload_ids:
             self._faults.append(item(("uploadIds",), "invalid_value", "send mediaId or uploadIds, not both"))
         if recipe is not None:
-            self._faults += picture_faults(recipe, self._rules.operations, self._inputs, shared=self._shared)
+            self._faults += picture_faults(recipe, self._rules.operations, self._inputs, optional=self._optional)
         if self._faults or recipe is None:
             raise InvalidPipeline(self._faults)
-        return PipelineRequest(recipe, name, version, params, ttl, reference, callback, media_id, upload_ids, ignored)
+        inputs = (media_id, upload_ids, pictures)
+        return PipelineRequest(recipe, name, version, params, ttl, reference, callback, *inputs, ignored)
 
     def _recipe(self, name: str | None, params: Mapping[str, Any]) -> tuple[Recipe | None, str | None]:
         """Return the steps of the request or of its preset, and the version of the preset if they are the same."""
@@ -186,10 +194,10 @@ class _Reading:
             return None
         if isinstance(hours, bool) or not isinstance(hours, int | float) or _is_nan(hours):
             self._faults.append(item(place, "wrong_type", "not a number of hours", hours))
-        elif hours <= 0:
-            self._faults.append(item(place, "out_of_range", "more than 0", hours))
+        elif (ttl := HOUR * max(0, min(hours, LONGEST_HOURS))) > timedelta(0):
+            return ttl
         else:
-            return HOUR * min(hours, LONGEST_HOURS)
+            self._faults.append(item(place, "out_of_range", "more than 0", hours))
         return None
 
     def _object(self, name: str, wanted: str) -> dict[str, Any]:
@@ -206,12 +214,24 @@ class _Reading:
         ids = self._body.get("uploadIds", [])
         if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
             self._faults.append(item(("uploadIds",), "wrong_type", "not a list of texts", ids))
-        elif len(ids) > MOST_FILES:
-            self._faults.append(item(("uploadIds",), "too_long", f"at most {MOST_FILES}"))
+        elif len(ids) > MOST_INPUTS:
+            self._faults.append(item(("uploadIds",), "too_long", f"at most {MOST_INPUTS}"))
         elif len(set(ids)) < len(ids):
             self._faults.append(item(("uploadIds",), "invalid_value", "each upload once"))
         else:
             yield from ids
+
+    def _pictures(self) -> Iterator[tuple[str, str]]:
+        for name, media_id in self._object("pictures", 'not an object; write {"logo": "med_…"}').items():
+            if not PICTURE.fullmatch(name):
+                said = "name a picture with lower-case letters, digits, - and _, at most 64"
+                self._faults.append(item(("pictures", name), "invalid_value", said))
+            elif name in self._inputs:
+                self._faults.append(item(("pictures", name), "invalid_value", "this picture was sent as a file too"))
+            elif not isinstance(media_id, str):
+                self._faults.append(item(("pictures", name), "wrong_type", "not the id of a media", media_id))
+            else:
+                yield name, media_id
 
     def _text(self, name: str) -> str | None:
         return optional_text(self._body, name, self._faults)

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from mediagate import Action, ImageInfo, MediaGate, PipelineOrder, Reception, Settings, owner_seen_by
-from mediagate.errors import BadUpload, InvalidParameter
+from mediagate.errors import BadUpload, InvalidParameter, InvalidPipeline
 from mediagate.operations import Recipe, check_pages
 from mediagate_plugins.pipelines.catalogue import catalogue
 from mediagate_plugins.pipelines.cost import Estimate, estimated
@@ -78,10 +78,17 @@ class PipelineRoutes:
         )
 
     def _described(self, asked: PipelineRequest, estimates: list[Estimate], reception: Reception) -> dict[str, Any]:
-        """Return the answer of a dry run; without files with the cost of one megapixel."""
-        costs = estimates or [estimated(asked.recipe, self._rules.operations)]
+        """Return the answer of a dry run."""
+        costs = estimates or self._reference_costs(asked)
         ignored = [*reception.ignored, *asked.ignored]
         return {"valid": True, **described(asked, self._rules, costs), **({"ignored": ignored} if ignored else {})}
+
+    def _reference_costs(self, asked: PipelineRequest) -> list[Estimate]:
+        """Return the cost of one megapixel, nothing if the steps suit other pictures only."""
+        try:
+            return [estimated(asked.recipe, self._rules.operations)]
+        except InvalidPipeline:
+            return []
 
 
 def described(asked: PipelineRequest, rules: Rules, costs: Sequence[Estimate]) -> dict[str, Any]:
@@ -113,6 +120,8 @@ async def _add_references(reception: Reception, asked: PipelineRequest) -> None:
     owner = owner_seen_by(reception.principal)
     if asked.media_id is not None:
         await reception.add_media(asked.media_id, owner=owner)
+    for name, media_id in asked.pictures.items():
+        await reception.add_media(media_id, owner=owner, picture=name)
     for upload_id in asked.upload_ids:
         await reception.add_upload(upload_id, owner=owner)
 

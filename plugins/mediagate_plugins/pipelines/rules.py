@@ -8,13 +8,11 @@ from datetime import timedelta
 from typing import Literal
 
 from mediagate import FormLimits, Key, Principal, Source
-from mediagate.operations import Operations
+from mediagate.operations import MOST_INPUTS, Operations
 from mediagate_plugins.pipelines.preset import Preset
 
 AdHoc = Literal["none", "admin", "all", "local"]
 """Who may send steps of its own: nobody, admins, every authenticated caller, or every caller on the same machine."""
-MOST_FILES = 10
-"""Files on which one request runs its steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,7 @@ class Rules:
     @property
     def batch_limits(self) -> FormLimits:
         """The limits of the form of a batch: as many files as jobs, and pictures to which their steps refer."""
-        return FormLimits(self.batch_jobs + MOST_FILES, self.batch_max_bytes, named=True)
+        return FormLimits(self.batch_jobs + MOST_INPUTS, self.batch_max_bytes, named=True)
 
     @property
     def max_ttl(self) -> timedelta:

@@ -17,6 +17,10 @@ log = logging.getLogger("mediagate.pace")
 
 LIKE = 100
 """How many of the jobs that were completed last are looked at."""
+BATCH = 20
+"""How many of them are read at once."""
+MOST_CHARACTERS = 1_000_000
+"""Of the steps and the data of pipelines. No further batch is read if those that were read have more."""
 MEASURE_EVERY_S = 10.0
 
 Likeness = tuple[str, str, str | None]
@@ -51,13 +55,27 @@ class Forecast:
         async with self._measuring:
             if time.monotonic() - self._measured_at >= MEASURE_EVERY_S:
                 try:
-                    page = await self._records.list_jobs(status=JobStatus.COMPLETE, limit=LIKE)
+                    self._means_s = _means(await self._completed())
                 except Unavailable as exc:
                     log.warning("could not measure completed jobs: %s", exc)
-                else:
-                    self._means_s = _means([state.job for state in page.items])
                 self._measured_at = time.monotonic()
         return self._means_s
+
+    async def _completed(self) -> list[Job]:
+        """Return the jobs that were completed last."""
+        jobs: list[Job] = []
+        cursor: str | None = None
+        while len(jobs) < LIKE and sum(map(_characters, jobs)) <= MOST_CHARACTERS:
+            page = await self._records.list_jobs(status=JobStatus.COMPLETE, limit=BATCH, cursor=cursor)
+            jobs += [state.job for state in page.items]
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        return jobs
+
+
+def _characters(job: Job) -> int:
+    return len(str(job.spec)) + len(str(job.result))
 
 
 def _likeness(job: Job) -> Likeness:

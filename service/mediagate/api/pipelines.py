@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from anyio import to_thread
 
 from mediagate.api.media import find_media
 from mediagate.api.runtime import Runtime
@@ -40,7 +43,8 @@ async def make_order(
     named = dict(inputs) if isinstance(inputs, Mapping) else _numbered(inputs)
     return PipelineOrder(
         inputs=tuple([await _input(name, one, runtime, owner) for name, one in named.items()]),
-        recipe=recipe_of(steps, runtime, names=list(named)),
+        # In a thread: checking a large table of colours takes some tenths of a second.
+        recipe=await to_thread.run_sync(partial(recipe_of, steps, runtime, names=list(named))),
         source_type=source,
         source_id=source_id_text(source_id),
         preset=preset,
@@ -57,7 +61,7 @@ def recipe_of(steps: Sequence[Mapping[str, Any]], runtime: Runtime, *, names: Se
     operations = runtime.parts.operations
     if operations is None:
         raise ConfigError("this gate runs no pipelines: no plugin has provided OPERATIONS")
-    return parse([dict(step) for step in steps], operations, inputs=names)
+    return parse([dict(step) if isinstance(step, Mapping) else step for step in steps], operations, inputs=names)
 
 
 def _numbered(inputs: PipelineSource | Sequence[PipelineSource]) -> dict[str, PipelineSource]:

@@ -1,41 +1,12 @@
-"""A ZIP archive of stored objects, made while it is sent, under names that are safe on every system."""
+"""A ZIP archive of stored objects, made while it is sent."""
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from mediagate.storage import Storage, streaming
-
-LONGEST = 200
-"""Bytes of a name in UTF-8; file systems take 255."""
-MOST_EXTENSION = 10
-"""Bytes of an extension with its dot."""
-_FORBIDDEN = frozenset('/\\:*?"<>|')
-_RESERVED = frozenset(
-    {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10))}
-)
-"""Names of devices, which Windows opens in every folder and with every extension."""
-
-
-def safe_names(names: Iterable[str]) -> list[str]:
-    """Return file names without folders, control characters and names of devices, no two of them alike.
-
-    Names count as alike if a file system that ignores case or Unicode's forms would take one for the other.
-    """
-    used: set[str] = set()
-    safe: list[str] = []
-    for name in names:
-        stem, extension = _parts(name)
-        chosen, number = _joined(stem, extension), 1
-        while _folded(chosen) in used:
-            number += 1
-            chosen = _joined(f"{stem}-{number}", extension)
-        used.add(_folded(chosen))
-        safe.append(chosen)
-    return safe
 
 
 async def zipped(storage: Storage, files: Sequence[tuple[str, str]], modified: datetime) -> AsyncGenerator[bytes]:
@@ -77,30 +48,3 @@ class _Sink:
         """Return the bytes and forget them."""
         taken, self._bytes = bytes(self._bytes), bytearray()
         return taken
-
-
-def _parts(name: str) -> tuple[str, str]:
-    """Return stem and extension of a name, both safe."""
-    plain = "".join(
-        "_" if character in _FORBIDDEN else character
-        for character in unicodedata.normalize("NFC", name)
-        # Control and format characters, such as those that turn the direction of a text, and halves of surrogates.
-        if not unicodedata.category(character).startswith("C")
-    ).strip(". ")
-    stem, _, extension = plain.rpartition(".")
-    if not (stem and extension.isalnum() and len(extension.encode()) < MOST_EXTENSION):
-        stem, extension = plain, ""
-    stem = _cut(stem.strip(". ") or "file", LONGEST - MOST_EXTENSION)
-    return (f"_{stem}" if stem.partition(".")[0].upper() in _RESERVED else stem), extension
-
-
-def _joined(stem: str, extension: str) -> str:
-    return f"{stem}.{extension}" if extension else stem
-
-
-def _cut(text: str, longest: int) -> str:
-    return text.encode()[:longest].decode(errors="ignore")
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFKC", name).casefold()

@@ -14,7 +14,7 @@ from mediagate.api import Calls
 from mediagate.errors import InvalidParameter, JobConflict
 from mediagate.http import parameters
 from mediagate.http.access import ask_owner
-from mediagate.http.archive import safe_names, zipped
+from mediagate.http.archive import zipped
 from mediagate.http.downloads import Downloads
 from mediagate.http.streamed import StreamedResponse
 from mediagate.storage import streaming
@@ -39,7 +39,7 @@ class ResultRoutes:
         parameters.ignored(request, "output", strict=gate.settings.strict)
         status = await gate.get_status(request.path_params["job_id"], owner=owner)
         outputs = _chosen(_outputs_of(status), request.query_params.get("output"))
-        storage, names = gate.runtime.parts.storage, safe_names(output.filename for output in outputs)
+        storage = gate.runtime.parts.storage
         if len(outputs) == 1:
             key, size = outputs[0].key, outputs[0].bytes
             extension = key.rpartition(".")[2]
@@ -49,11 +49,11 @@ class ResultRoutes:
                 name=key,
                 length=size,
                 headers={
-                    **_headers(names[0], CONTENT_TYPES.get(extension, "application/octet-stream")),
+                    **_headers(outputs[0].filename, CONTENT_TYPES.get(extension, "application/octet-stream")),
                     "Content-Length": str(size),
                 },
             )
-        files = [(output.key, name) for output, name in zip(outputs, names, strict=True)]
+        files = [(output.key, output.filename) for output in outputs]
         modified = status.job.finished_at or utcnow()
         return StreamedResponse(
             lambda: streaming(zipped(storage, files, modified)),

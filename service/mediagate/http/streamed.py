@@ -42,7 +42,10 @@ class StreamedResponse(Response):
         self._chunks, self._downloads, self._name, self._length = chunks, downloads, name, length
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the stream until its reader disconnects or stalls."""
+        """Send the stream until its reader disconnects or stalls; nothing is read for a HEAD request."""
+        if scope["method"] == "HEAD":
+            await super().__call__(scope, receive, send)
+            return
         with self._downloads.begin(scope, receive) as delivery:
             async with self._chunks() as chunks:
                 try:

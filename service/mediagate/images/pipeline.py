@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -10,20 +9,30 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from math import prod
 from time import perf_counter
-from typing import Any, Literal
+from typing import Literal
 
 from mediagate.config import Source, VariantSpec
 from mediagate.errors import ImageTooLarge, MediagateError, ModerationFailed, OperationFailed
 from mediagate.images import documents, pixels
-from mediagate.images.json_shapes import Malformed
 from mediagate.images.judgement import OFF, judge
 from mediagate.images.operations import ORIGINAL, Context, File, Frames, Operations, Page, Recipe, Step
-from mediagate.images.pipeline_wire import DATA, MOST_DATA_BYTES, MOST_OUTPUT_BYTES
 from mediagate.images.pixels.allocation import ran_out_of_memory
 from mediagate.images.render import Timings
 from mediagate.images.step_limits import check_pixels
+from mediagate.images.step_results import check_result, sent_data
+from mediagate.images.wire import ERRORS
 from mediagate.moderation import Moderator, merge
-from mediagate.values import ImageInfo, OutputFile, Produced, StepData, StepEnd, StepWarning, Verdict
+from mediagate.values import (
+    LONGEST_WARNING,
+    MOST_OUTPUT_BYTES,
+    ImageInfo,
+    OutputFile,
+    Produced,
+    StepData,
+    StepEnd,
+    StepWarning,
+    Verdict,
+)
 
 log = logging.getLogger("mediagate")
 ENCODING_SHARE = 0.8
@@ -45,6 +54,7 @@ def run(
     inputs: Mapping[str, bytes] | None = None,
     memory_bytes: int | None = None,
     time_s: float | None = None,
+    judged: Callable[[], None] = lambda: None,
     told: Callable[[StepEnd], None] = lambda _: None,
 ) -> Produced:
     """Run the steps of a recipe on an uploaded file under the limits of its source.
@@ -52,13 +62,15 @@ def run(
     All inputs are judged before the first step, and the pixels of every output before they are encoded, each with the
     scrutiny of the source as if it were published at full size. If one is not allowed, the result has no outputs and no
     data. ``page`` is the number of the page to render of a document, ``None`` for a picture. ``inputs`` are further
-    files by name; ``told`` is called with the end of each step. Raises the errors of ``render``, ``PasswordRequired``
-    and ``OperationFailed``; one that was raised in a step names it in ``step`` and ``op``.
+    files by name; ``judged`` is called when all inputs are allowed, ``told`` with the end of each step. Raises the
+    errors of ``render``, ``PasswordRequired`` and ``OperationFailed``; one that was raised in a step names it in
+    ``step`` and ``op``.
     """
     work = _Work(source, operations, moderator, memory_bytes, time_s, told)
     work.file = data
     try:
         frames = work.enter(data, recipe, page, inputs or {})
+        judged()
         work.run(recipe, frames)
     except _Refused:
         work.outputs, work.data = [], []
@@ -87,6 +99,8 @@ class _Work:
     timings: Timings = field(default_factory=Timings)
     verdicts: list[Verdict] = field(default_factory=list)
     judged: set[bytes] = field(default_factory=set)
+    allowed: Frames | None = None
+    """The frames that were allowed last in this step."""
     model_runs: int = 0
     decoded: pixels.Decoded | None = None
     page: Page | None = None
@@ -131,7 +145,8 @@ class _Work:
                     if step.on_error != "skip" or isinstance(exc, ModerationFailed):
                         raise
                     status = "skipped"
-                    self.warnings.append(StepWarning(number, exc.code, exc.client_detail))
+                    frames = self.pictures.get(step.start or "", frames)
+                    self.warnings.append(StepWarning(number, exc.code, exc.client_detail[:LONGEST_WARNING]))
             self.warnings += [StepWarning(number, code, detail) for code, detail in context.warnings]
             ms = round((perf_counter() - began) * 1000 + (self.timings.get("render", 0) if number == 0 else 0), 2)
             end = StepEnd(number, step.op, status, ms)
@@ -162,7 +177,7 @@ class _Work:
 
     def _run_step(self, number: int, step: Step, recipe: Recipe, before: Frames, context: Context) -> Frames:
         """Run one step and return the frames that it leaves."""
-        frames = before
+        frames, self.allowed = before, None
         if step.start is not None:
             if step.start not in self.pictures:
                 raise OperationFailed(f"the step that saves {step.start!r} was skipped")
@@ -170,11 +185,12 @@ class _Work:
         operation = self.operations[step.op]
         if operation.takes != "picture" and self.page is None:
             raise OperationFailed(f"the file is {self._info.format}, not a document; leave {step.op} out")
-        size = operation.resized(step.params, frames.size)
-        check_pixels(size, len(frames.images), self.source)
-        self._check_cost(step, max(frames.pixels, prod(size) * len(frames.images)), len(frames.images))
         with _guarded(step):
+            size = operation.resized(step.params, frames.size)
+            check_pixels(size, len(frames.images), self.source)
+            self._check_cost(step, max(frames.pixels, prod(size) * len(frames.images)), len(frames.images))
             result = operation.apply(frames, step.params, context)
+        check_result(operation, frames, result)
         if isinstance(result, Frames):
             check_pixels(result.size, len(result.images), self.source)
             return result
@@ -183,7 +199,9 @@ class _Work:
             if step.saves_as in recipe.kept:
                 self.pictures[str(step.saves_as)] = frames
         else:
-            self._keep_data(StepData(number, step.op, _checked_data(result)))
+            data, sent = sent_data(result, self.data_bytes)
+            self.data_bytes += sent
+            self.data.append(StepData(number, step.op, data))
         return frames
 
     def _check_cost(self, step: Step, count: int, frames: int) -> None:
@@ -205,13 +223,8 @@ class _Work:
         if kept > MOST_OUTPUT_BYTES:
             raise ImageTooLarge(f"the outputs have more than {MOST_OUTPUT_BYTES:,} bytes")
         shown = file.shown
+        self._judge(shown)  # an operation of a plugin may not have asked for it
         self.outputs.append(OutputFile(str(step.saves_as), file.format, *shown.size, len(shown.images), file.data))
-
-    def _keep_data(self, given: StepData) -> None:
-        self.data_bytes += len(json.dumps(given.value))
-        if self.data_bytes > MOST_DATA_BYTES:
-            raise OperationFailed(f"the steps give more than {MOST_DATA_BYTES:,} bytes of data; leave some out")
-        self.data.append(given)
 
     def _decode(self, data: bytes) -> tuple[pixels.Decoded, Frames]:
         # At full scale, and with the colours in which every output is published.
@@ -224,12 +237,13 @@ class _Work:
 
     def _judge(self, frames: Frames) -> None:
         """Judge frames as published at full size, unless the same pixels were; raise unless they are allowed."""
-        if self.moderator is None:
+        if self.moderator is None or frames is self.allowed:
             return
         digest = sha256(repr((frames.size, frames.images[0].mode, frames.durations_ms, frames.plays)).encode())
         for image in frames.images:
             digest.update(image.tobytes())
         if digest.digest() in self.judged:
+            self.allowed = frames
             return
         left_s = None if self.time_s is None else max(0.0, self.time_s - (perf_counter() - self.started))
         published = self.source.model_copy(update={"original": "keep"})
@@ -242,26 +256,18 @@ class _Work:
         self.verdicts.append(verdict)
         if verdict.decision != "allow":
             raise _Refused
+        self.allowed = frames
 
     def _verdict(self) -> Verdict:
         return merge(self.verdicts) if self.verdicts else OFF
 
 
-def _checked_data(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return data of a step as the host will accept it; raises ``OperationFailed``."""
-    try:
-        made: Mapping[str, Any] = DATA(json.loads(json.dumps(data, allow_nan=False)))
-    except (Malformed, TypeError, ValueError, RecursionError) as exc:
-        raise OperationFailed(f"the step gave data that cannot be sent: {exc}") from exc
-    return made
-
-
 @contextmanager
 def _guarded(step: Step) -> Iterator[None]:
-    """Turn every exception of the block into one of mediagate's errors: the same picture would raise it again."""
+    """Turn every exception of the block into an error that the host knows: the same picture would raise it again."""
     try:
         yield
-    except MediagateError:
+    except tuple(ERRORS.values()):
         raise
     except Exception as exc:
         if ran_out_of_memory(exc):

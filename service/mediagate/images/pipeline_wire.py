@@ -1,4 +1,4 @@
-"""The messages of a pipeline: the end of each step at once, then the answer and its files. The host trusts none."""
+"""The messages of a pipeline: that its inputs are allowed, the end of each step, the answer. The host trusts none."""
 
 from __future__ import annotations
 
@@ -32,16 +32,25 @@ from mediagate.images.wire import (
     receive_bytes,
     receive_head,
 )
-from mediagate.values import OutputFile, Produced, StepData, StepEnd, StepWarning
+from mediagate.values import (
+    LONGEST_WARNING,
+    MOST_OUTPUT_BYTES,
+    MOST_WARNINGS,
+    WARNING_CODE,
+    OutputFile,
+    Produced,
+    StepData,
+    StepEnd,
+    StepWarning,
+)
 
 if TYPE_CHECKING:
     from mediagate.images.operations import Operations, Recipe
 
-MOST_OUTPUT_BYTES = 256 * 1024 * 1024
-"""Bytes of all outputs together; the memory of an image limits them too."""
+JUDGED = "judge"
+"""What the host is told when all inputs are allowed."""
 MOST_DATA_BYTES = HEAD_BYTES // 2
 """Bytes of the JSON of all data together, which is sent with the rest of the answer."""
-MOST_WARNINGS = 500
 FORMATS = ("webp", "avif", "jpeg", "png", "gif", "pdf")
 OP = text(64, "[a-z0-9_]+")
 DATA = json_object(100_000, 200_000)
@@ -70,7 +79,8 @@ def _produced(data: Read) -> Read:
         data=several(Shape(StepData, step=whole(0, MOST_STEPS), op=OP, value=DATA), MOST_STEPS),
         steps=several(STEP_END, MOST_STEPS),
         warnings=several(
-            Shape(StepWarning, step=whole(0, MOST_STEPS), code=text(64, "[a-z_]+"), detail=text(2000)), MOST_WARNINGS
+            Shape(StepWarning, step=whole(0, MOST_STEPS), code=text(64, WARNING_CODE), detail=text(LONGEST_WARNING)),
+            MOST_WARNINGS * MOST_STEPS,
         ),
         notes=several(text(2000), 100),
         removed=several(text(40, "[a-z_]+"), 50),
@@ -93,11 +103,13 @@ def receive_produced(
     operations: Operations,
     memory_bytes: int,
     previews: bool,
+    judged: Callable[[], None],
     told: Callable[[StepEnd], None],
 ) -> Produced:
-    """Return the result of a recipe, and call ``told`` with the end of each step before; raises like ``wire.receive``.
+    """Return the result of a recipe; raises like ``wire.receive``.
 
-    Only files and data of steps of this recipe are accepted; files together may not exceed the memory of an image.
+    Before, ``judged`` is called when all inputs are allowed, and ``told`` with the end of each step. Only files and
+    data of steps of this recipe are accepted; files together may not exceed the memory of an image.
     """
     left = min(memory_bytes, MOST_OUTPUT_BYTES * 2)
 
@@ -111,7 +123,11 @@ def receive_produced(
 
     ends: list[StepEnd] = []
     message = receive_head(pipe)
-    while type(message) is dict and message.keys() == {"step"}:
+    allowed = message == {"stage": JUDGED}
+    if allowed:
+        judged()
+        message = receive_head(pipe)
+    while allowed and type(message) is dict and message.keys() == {"step"}:
         end: StepEnd = STEP_END(message["step"])
         _check_end(end, len(ends), recipe)
         ends.append(end)

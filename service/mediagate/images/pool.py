@@ -24,7 +24,7 @@ from mediagate.errors import (
     TooManyUploads,
     UndecodableImage,
 )
-from mediagate.images import process
+from mediagate.images import calls
 from mediagate.images.document_wire import receive_unlocked
 from mediagate.images.forkserver import ForkServer
 from mediagate.images.group import Group
@@ -156,12 +156,12 @@ class ImagePool:
         ``ImageTooLarge``, ``AnimationRefused``, ``PasswordRequired``; ``ImageReadersBusy`` when no process is free in
         time, ``ShuttingDown`` when the pool is not open.
         """
-        request = Request(process.probe, PROBE_S, (source, False, password), with_file=True, cpu_s=PROBE_CPU_S)
+        request = Request(calls.probe, PROBE_S, (source, False, password), with_file=True, cpu_s=PROBE_CPU_S)
         return await self._read_file(request, partial(receive_info, source=source), path)
 
     async def unlock(self, path: Path, source: Source, password: str) -> bytes:
         """Return an encrypted document without its encryption; raises like ``probe``."""
-        request = Request(process.unlock, PROBE_S, (source, password), with_file=True, cpu_s=PROBE_CPU_S)
+        request = Request(calls.unlock, PROBE_S, (source, password), with_file=True, cpu_s=PROBE_CPU_S)
         return await self._read_file(request, partial(receive_unlocked, source=source), path)
 
     async def _read_file(self, request: Request, read: Callable[[Pipe], T], path: Path) -> T:
@@ -182,7 +182,7 @@ class ImagePool:
         ``TooManyUploads`` when no decoder becomes free in time.
         """
         group = _opened(self._decoding)
-        request = Request(process.probe, self._timeout_s, (source, True), with_file=True)
+        request = Request(calls.probe, self._timeout_s, (source, True), with_file=True)
 
         read = partial(receive_info, source=source)
         try:
@@ -240,7 +240,7 @@ class ImagePool:
     ) -> Rendered:
         if not self._processes:
             raise ConfigError("rendering is unavailable because worker=False; open the gate with a worker")
-        request = Request(process.render, self._timeout_s, (data, source, framing, self._timeout_s, previews, files))
+        request = Request(calls.render, self._timeout_s, (data, source, framing, self._timeout_s, previews, files))
         return await _opened(self._rendering).run(request, read)
 
     async def run_pipeline(
@@ -252,43 +252,42 @@ class ImagePool:
         page: int | None = None,
         inputs: Mapping[str, bytes] | None = None,
         previews: int = 0,
+        judged: Callable[[], None] = lambda: None,
         told: Callable[[StepEnd], None] = lambda _: None,
     ) -> Produced:
         """Run a recipe on a picture, or on a page of a document: verdicts, saved files and data.
 
-        ``inputs`` are further files by name. ``told`` is called in the event loop with the end of each step, while the
-        next one runs. Raises like ``render``, ``PasswordRequired`` and ``OperationFailed``; an error that is the fault
-        of a step names it in ``step`` and ``op``.
+        ``inputs`` are further files by name. In the event loop, ``judged`` is called when all inputs are allowed, and
+        ``told`` with the end of each step. Raises like ``render``, ``PasswordRequired`` and ``OperationFailed``; an
+        error that is the fault of a step names it.
         """
         operations = self._operations
         if operations is None:
             raise ConfigError("this gate runs no pipelines: its image processes have no operations")
         if not self._processes:
             raise ConfigError("this gate cannot run pipelines: it has no image processes for that, since worker=False")
-        group = _opened(self._rendering)
         args = (data, recipe, source, page, dict(inputs or {}), self._timeout_s, previews)
-        loop, ended = asyncio.get_running_loop(), 0
+        request = Request(calls.run_pipeline, self._timeout_s, args, recipe=recipe)
+        loop, running = asyncio.get_running_loop(), -1
+
+        def allowed() -> None:
+            nonlocal running
+            running = 0
+            loop.call_soon_threadsafe(judged)
 
         def progress(end: StepEnd) -> None:
-            nonlocal ended
-            ended = end.step + 1
+            nonlocal running
+            running = end.step + 1
             loop.call_soon_threadsafe(told, end)
 
-        read = partial(
-            receive_produced,
-            recipe=recipe,
-            source=source,
-            operations=operations,
-            memory_bytes=self._memory_bytes,
-            previews=previews > 0,
-            told=progress,
-        )
+        expected = partial(receive_produced, recipe=recipe, source=source, operations=operations)
+        limited = partial(expected, memory_bytes=self._memory_bytes, previews=previews > 0)
         try:
-            request = Request(process.run_pipeline, self._timeout_s, args, recipe=recipe)
-            return await group.run(request, read, wear=partial(wear_of, operations))
+            read = partial(limited, judged=allowed, told=progress)
+            return await _opened(self._rendering).run(request, read, wear=partial(wear_of, operations))
         except (ImageCrashed, ImageTimeout) as exc:
-            if ended < len(recipe.steps):
-                exc.step, exc.op = ended, recipe.steps[ended].op
+            if 0 <= running < len(recipe.steps):
+                exc.step, exc.op = running, recipe.steps[running].op
             raise
 
 

@@ -16,25 +16,20 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from time import process_time
-from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import IO, TYPE_CHECKING, Any
 
-from mediagate.config import Source
 from mediagate.errors import ConfigError, ImageTooLarge, MediagateError, ProcessingError
 from mediagate.images import forkserver, sandbox, timelimit, wire
+from mediagate.images.calls import Answer, shared
 from mediagate.images.cores import Cores, lock_file
 from mediagate.images.memory import Memory, address_space, tune_allocator
-from mediagate.moderation import Moderator, judging
 from mediagate.observe import LogFormat, configure_logs
-from mediagate.values import Framing, ImageInfo, Produced, Rendered, RenderedFile
 
 if TYPE_CHECKING:
-    from mediagate.images.operations import Operations, Recipe
-    from mediagate.images.previews import Previewing
+    from mediagate.images.operations import Recipe
 
 log = logging.getLogger("mediagate")
 
@@ -47,9 +42,6 @@ MODERATORS_USE = "numpy"
 """Loaded once too. Other libraries of moderators, such as onnxruntime, start threads on import: after the fork."""
 PR_SET_PDEATHSIG = 1
 """An option of Linux's ``prctl``: which signal a process gets when its parent has died."""
-
-Made = TypeVar("Made", "Rendered", "Produced")
-Answer: TypeAlias = "Rendered | Produced | RenderedFile | ImageInfo"
 
 _libc = ctypes.CDLL(None)
 
@@ -85,22 +77,6 @@ class Request:
     """The steps whose libraries and models it needs."""
 
 
-@dataclass
-class _Shared:
-    """State that the images of one process share."""
-
-    moderator: Moderator | None = None
-    memory: Memory = field(default_factory=Memory)
-    operations: Operations | None = None
-    pipe: Connection[Any, Any] | None = None
-    cores: Cores | None = None
-    lent: IO[bytes] | None = None
-    """The lock file of all cores, opened once for all image processes."""
-
-
-_shared = _Shared()
-
-
 def main(channel: int, pulse: int, host: int, log_format: str) -> None:
     """Run the fork server of the process ``host``: load the shared modules, then fork image processes.
 
@@ -123,7 +99,7 @@ def main(channel: int, pulse: int, host: int, log_format: str) -> None:
     pixels.has_simd()  # its answer holds for all image processes
     gc.enable()
     gc.freeze()  # otherwise each collection in a child would copy all shared pages
-    with lock_file() as _shared.lent:
+    with lock_file() as shared.lent:
         forkserver.serve(socket.socket(fileno=channel), socket.socket(fileno=pulse), host, serve)
 
 
@@ -141,11 +117,11 @@ def serve(pipe: Connection[Any, Any]) -> None:
         wire.send(pipe, ConfigError(f"the image processes cannot start: {error.detail}"))
         return
     wire.send(pipe, walls)
-    _shared.pipe = pipe
+    shared.pipe = pipe
     with contextlib.suppress(EOFError, OSError):  # the host has ended
         while True:
-            if _shared.memory.is_large() or not pipe.poll(REST_S):
-                _shared.memory.give_back()
+            if shared.memory.is_large() or not pipe.poll(REST_S):
+                shared.memory.give_back()
             _serve_one(pipe)
 
 
@@ -168,100 +144,10 @@ def _file(pipe: Connection[Any, Any]) -> IO[bytes]:
     return os.fdopen(descriptors[0], "rb")
 
 
-def probe(file: IO[bytes], source: Source, whole: bool, password: str | None = None) -> ImageInfo:
-    """Read a file's header, or with ``whole`` all of a picture; ``password`` is that of an encrypted document."""
-    from mediagate.images import documents, pixels
-
-    if documents.begins_document(file):
-        return documents.probe(file.read(), source, password)
-    return pixels.probe(file, source, _shared.memory.image_bytes, pixels=whole)
-
-
-def unlock(file: IO[bytes], source: Source, password: str) -> RenderedFile:
-    """Return an encrypted document without its encryption."""
-    from mediagate.images import documents
-
-    return documents.unlock(file.read(), source, password)
-
-
-def render(data: bytes, source: Source, framing: Framing, time_s: float, previews: int, files: bool) -> Rendered:
-    """Render a file: verdict, and with ``files`` variants and original; timings include the CPU time of all threads.
-
-    Refuses a picture that cannot be judged in ``time_s`` seconds. ``previews`` is the input edge of a remote moderator
-    in pixels, 0 without one; if the picture may be published, the judged pictures are returned as JPEGs for it. They
-    suit the largest and the smallest input edge of all moderators.
-    """
-    from mediagate.images import render
-
-    began = process_time()
-    moderator, seen = _judging(source, previews)
-    limits: dict[str, Any] = {"memory_bytes": _shared.memory.image_bytes, "time_s": time_s}
-    make = partial(render.render, data, source, framing.focal, moderator, crop=framing.crop, publish=files, **limits)
-    make = partial(make, operations=_shared.operations)
-    if files and _shared.pipe is not None:
-        make = partial(make, told=partial(wire.send_stage, _shared.pipe))
-    if _shared.cores is None:
-        rendered = make()
-    else:
-        with _shared.cores.used():
-            rendered = make(threads=2, borrow=_shared.cores.borrow)
-    return _completed(rendered, began, seen)
-
-
-def run_pipeline(
-    data: bytes,
-    recipe: Recipe,
-    source: Source,
-    page: int | None,
-    inputs: Mapping[str, bytes],
-    time_s: float,
-    previews: int,
-) -> Produced:
-    """Run a recipe on a file, or on one page; the host is told of each step at once. ``previews`` as for ``render``."""
-    from mediagate.images import pipeline, pipeline_wire
-
-    if _shared.operations is None or _shared.pipe is None:
-        raise ConfigError("this gate runs no pipelines: its image processes have no operations")
-    began = process_time()
-    moderator, seen = _judging(source, previews)
-    with contextlib.nullcontext() if _shared.cores is None else _shared.cores.used():
-        produced = pipeline.run(
-            data,
-            recipe,
-            source,
-            _shared.operations,
-            moderator,
-            page=page,
-            inputs=inputs,
-            memory_bytes=_shared.memory.image_bytes,
-            time_s=time_s,
-            told=partial(pipeline_wire.send_step, _shared.pipe),
-        )
-    return _completed(produced, began, seen)
-
-
-def _judging(source: Source, previews: int) -> tuple[Moderator | None, Previewing | None]:
-    """Return the moderator of a source's pictures, and the same once more if it collects previews."""
-    moderator = judging(_shared.moderator, source, required=not previews)
-    if not previews:
-        return moderator, None
-    from mediagate.images.previews import Previewing
-
-    seen = Previewing(moderator, previews)
-    return seen, seen
-
-
-def _completed(answer: Made, began: float, seen: Previewing | None) -> Made:
-    """Return an answer with its CPU time, and with previews if its picture may be published."""
-    cpu_ms = round((process_time() - began) * 1000, 2)
-    jpegs = tuple(seen.jpegs) if seen is not None and answer.verdict.decision == "allow" else ()
-    return replace(answer, timings_ms={**answer.timings_ms, "cpu": cpu_ms}, previews=jpegs)
-
-
 def _answer(request: Request, args: tuple[Any, ...]) -> Answer | MediagateError:
     try:
         _load(request.recipe)
-        with _shared.memory.limited():
+        with shared.memory.limited():
             return request.function(*args)
     except MediagateError as exc:
         return exc
@@ -276,20 +162,20 @@ def _answer(request: Request, args: tuple[Any, ...]) -> Answer | MediagateError:
 
 def _load(recipe: Recipe | None) -> None:
     """Load libraries and models of steps, outside of the memory limit of one image."""
-    if recipe is None or _shared.operations is None:
+    if recipe is None or shared.operations is None:
         return
     from mediagate.images import pipeline
 
     before = address_space()
-    pipeline.load(recipe, _shared.operations)
+    pipeline.load(recipe, shared.operations)
     if address_space() != before:
-        _shared.memory.give_back()
+        shared.memory.give_back()
 
 
 def _prepare(setup: Setup) -> sandbox.Walls:
-    _shared.memory = Memory(setup.memory_bytes)
-    if setup.core is not None and _shared.lent is not None:
-        _shared.cores = Cores(_shared.lent, own=setup.core, count=setup.cores)
+    shared.memory = Memory(setup.memory_bytes)
+    if setup.core is not None and shared.lent is not None:
+        shared.cores = Cores(shared.lent, own=setup.core, count=setup.cores)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(timelimit.CPU_SIGNAL, signal.SIG_DFL)
@@ -304,11 +190,11 @@ def _prepare(setup: Setup) -> sandbox.Walls:
     pixels.check_libheif()
     limited = sys.platform == "linux" and address_space() is not None
     walls = sandbox.enclose(setup.readable, memory=limited)
-    _shared.moderator = pickle.loads(setup.moderator)
-    _shared.operations = pickle.loads(setup.operations)
-    if _shared.moderator is not None:
-        _shared.moderator.prepare()
-    _shared.memory.give_back()
+    shared.moderator = pickle.loads(setup.moderator)
+    shared.operations = pickle.loads(setup.operations)
+    if shared.moderator is not None:
+        shared.moderator.prepare()
+    shared.memory.give_back()
     # There are as many image processes as cores; the host, which serves requests meanwhile, must not queue behind them.
     os.nice(NICENESS)
     return walls

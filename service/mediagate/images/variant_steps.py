@@ -11,6 +11,7 @@ from mediagate.errors import ConfigError, InvalidPipeline, MediagateError
 from mediagate.images import pixels
 from mediagate.images.operations import Context, Frames, Operations, Step, parse, standard
 from mediagate.images.step_limits import check_pixels
+from mediagate.images.step_results import check_result
 
 FAMILIES = ("transform", "filter")
 """Others read metadata, or save further files."""
@@ -58,6 +59,7 @@ def stepped(
             check_pixels(operation.resized(step.params, frames.size), len(frames.images), source)
             with pixels.final(f"step {number}"):
                 result = operation.apply(frames, step.params, context)
+            check_result(operation, frames, result)
             assert isinstance(result, Frames)  # as all operations of these families
             check_pixels(result.size, len(result.images), source)
         except MediagateError as exc:

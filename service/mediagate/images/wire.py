@@ -37,6 +37,7 @@ Pipe: TypeAlias = "Connection[Any, Any]"
 HEAD_BYTES = 4 << 20
 """The longest JSON of an answer; a moderator of ten thousand labels needs a tenth of it."""
 LONGEST_EDGE = 2**31 - 1
+LONGEST_DETAIL = 4000
 MAX_PREVIEWS = 10_000
 MOST_STEPS = 1000
 STAGES = ("decode", "judge")
@@ -132,7 +133,7 @@ def send(pipe: Pipe, answer: Rendered | Produced | RenderedFile | ImageInfo | Wa
     """Send an answer. One that the host would reject becomes ``ModerationFailed``, since its verdict is at fault."""
     if isinstance(answer, MediagateError):
         place = {} if answer.step is None else {"step": answer.step, "op": answer.op}
-        pipe.send_bytes(encoded({"error": {"code": answer.code, "detail": answer.detail, **place}}))
+        pipe.send_bytes(encoded({"error": {"code": answer.code, "detail": answer.detail[:LONGEST_DETAIL], **place}}))
         return
     try:
         if isinstance(answer, Rendered | Produced):
@@ -199,7 +200,7 @@ def answered(value: Any, read: Read) -> Any:
     reported = value["error"]
     if type(reported) is not dict or reported.keys() - {"step", "op"} != {"code", "detail"}:
         raise Malformed("not an error")
-    code, detail = text(64)(reported["code"]), text(4000)(reported["detail"])
+    code, detail = text(64)(reported["code"]), text(LONGEST_DETAIL)(reported["detail"])
     if code not in ERRORS:
         raise Malformed("an unknown error code")
     error = ERRORS[code](detail)

@@ -23,6 +23,7 @@ from mediagate.intake.spool import Readable, SpooledFile, receive_source
 from mediagate.intake.unlocking import unlocked
 from mediagate.parts import Parts
 from mediagate.values import (
+    MOST_INPUTS,
     ImageInfo,
     Job,
     JobKind,
@@ -37,7 +38,6 @@ from mediagate.values import (
 if TYPE_CHECKING:
     from mediagate.images import Operations, Recipe
 
-MOST_INPUTS = 10
 MOST_BYTES = 2**31 - 1
 """Bytes of all inputs together, which usage counts."""
 SOURCE_ID = "pipeline"

@@ -16,7 +16,7 @@ from mediagate.intake.batches import BatchOrder, accept_batch
 from mediagate.intake.body import Patience, open_body
 from mediagate.intake.declaration import check_current, find_upload, unknown_upload
 from mediagate.intake.idempotency import ReservedKey
-from mediagate.intake.multipart import MAX_REQUEST, MOST_FILES, ONE, FormFile, FormLimits, receive_pipeline
+from mediagate.intake.multipart import MAX_REQUEST, ONE, FormFile, FormLimits, receive_pipeline
 from mediagate.intake.pipelines import OrderInput, PipelineOrder, accept_order
 from mediagate.intake.plain import receive_json
 from mediagate.intake.spool import receive_source
@@ -24,7 +24,7 @@ from mediagate.intake.unlocking import unlocked
 from mediagate.kernel import Incoming
 from mediagate.parts import Parts
 from mediagate.storage import streaming
-from mediagate.values import BatchState, ImageInfo, Job, Media, Principal, owner_and_key
+from mediagate.values import MOST_INPUTS, BatchState, ImageInfo, Job, Media, Principal, owner_and_key
 
 if TYPE_CHECKING:
     from mediagate.images import Recipe
@@ -59,9 +59,12 @@ class Reception:
         """The names of the files to which a step may refer."""
         return frozenset(file.picture for file in self.files if file.picture is not None)
 
-    async def add_media(self, media_id: str, *, owner: str | None) -> None:
-        """Add a published picture; raises ``MediaNotFound``, also if another owner has it."""
-        self._add(await self._references.media(media_id, owner))
+    async def add_media(self, media_id: str, *, owner: str | None, picture: str | None = None) -> None:
+        """Add a published picture, under the name of a ``picture`` if steps refer to it.
+
+        Raises ``MediaNotFound``, also if another owner has it.
+        """
+        self._add(replace(await self._references.media(media_id, owner), picture=picture))
 
     async def add_upload(self, upload_id: str, *, owner: str | None) -> None:
         """Add the file of a direct upload, which stays as it is.
@@ -88,8 +91,8 @@ class Reception:
         return job
 
     def _add(self, file: FormFile) -> None:
-        if len(self.files) == MOST_FILES:
-            raise BadUpload(f"more than {MOST_FILES} files; send the others with another request")
+        if len(self.files) == MOST_INPUTS:
+            raise BadUpload(f"more than {MOST_INPUTS} files; send the others with another request")
         self.files.append(file)
 
 

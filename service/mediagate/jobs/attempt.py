@@ -12,7 +12,7 @@ from time import perf_counter
 from mediagate.errors import RecordsUnavailable
 from mediagate.jobs.lease import Lease, LeaseLost
 from mediagate.jobs.watch import Watch
-from mediagate.values import Job, JobState, Stage, StageState, StageStatus, planned
+from mediagate.values import Job, JobState, Stage, StageState, planned
 
 log = logging.getLogger("mediagate.worker")
 
@@ -76,19 +76,3 @@ class Attempt:
                     log.warning("job %s: progress not recorded: %s", self.job.id, exc)
                 else:
                     self._recorded = stages
-
-
-def ended_stages(stages: Sequence[StageState], *, failed: bool, step: int | None = None) -> tuple[StageState, ...]:
-    """Return the stages of an attempt that ended early: those that did not run are skipped.
-
-    ``step`` is the index of the pipeline's step that failed, if it is known.
-    """
-    end: dict[StageStatus, StageStatus] = {"running": "failed" if failed else "skipped", "pending": "skipped"}
-    ended = [replace(stage, status=end.get(stage.status, stage.status)) for stage in stages]
-    if step is not None:
-        # The judge's end is told with that of the first step, and with several inputs all stages run until the last.
-        for at, stage in enumerate(stages):
-            if stage.status == "running":
-                ended[at] = replace(stage, status="done" if at <= step else "skipped")
-        ended[step + 1] = replace(stages[step + 1], status="failed")
-    return tuple(ended)

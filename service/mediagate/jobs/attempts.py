@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 
 from mediagate.errors import MediagateError, known_error, members
-from mediagate.jobs.attempt import Attempt, ended_stages
+from mediagate.jobs.attempt import Attempt
 from mediagate.jobs.end import finish
 from mediagate.jobs.events import job_events
 from mediagate.jobs.isolation import Isolation, ran_out_of_time, suspect
@@ -22,7 +22,7 @@ from mediagate.jobs.watch import Watch
 from mediagate.observe import about, cause_of
 from mediagate.parts import Parts
 from mediagate.records import Settlement, get_state
-from mediagate.values import Job, JobState, JobStatus
+from mediagate.values import Job, JobState, JobStatus, ended_early
 
 log = logging.getLogger("mediagate.worker")
 
@@ -122,7 +122,8 @@ class Attempts(ABC):
         retry = self._retries.after(exc, job, now)
         if retry is None:
             known = known_error(exc)
-            return replace(ended, stages=ended_stages(job.stages, failed=True, step=known.step if known else None))
+            step = known.step if known is not None and job.spec is not None else None  # that of a variant is no stage
+            return replace(ended, stages=ended_early(job.stages, failed=True, step=step))
         # An uncounted attempt must not erase that the job timed out before, and with it its turn to run alone.
         noted = job if ran_out_of_time(job) and not retry.counted else ended
         await lease.insist(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -15,15 +14,17 @@ from mediagate.values import (
     OutputFile,
     PipelineInput,
     Produced,
+    cut,
     output_key,
     output_prefix,
+    safe_names,
 )
 
 if TYPE_CHECKING:
     from mediagate.images import Recipe
 
 LONGEST_STEM = 100
-_UNSAFE = re.compile(r"[^\w-]+")
+"""Bytes of the name of an input in those of its outputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,29 +50,27 @@ class _File:
 def outputs_of(job: Job, recipe: Recipe, made: Sequence[Made]) -> list[tuple[Output, bytes]]:
     """Return the outputs of a job with their bytes; those that are joined come last."""
     folder = output_prefix(job.source_type, job.source_id, job.media_id)
-    named: list[tuple[Output, bytes]] = []
-    taken: set[str] = set()
-    for one in (*_each(recipe, made), *_joined(recipe, made)):
-        file, extension = one.file, OUTPUT_EXTENSIONS[one.file.format]
-        filename = f"{one.stem}.{extension}"
-        if filename.lower() in taken:
-            filename = f"{len(named)}-{filename}"
-        taken.add(filename.lower())
-        output = Output(
-            position=len(named),
-            name=file.name,
-            input=one.input,
-            filename=filename,
-            key=output_key(folder, len(named), file.name, extension),
-            format=file.format,
-            width=file.width,
-            height=file.height,
-            frames=file.frames,
-            bytes=len(file.data),
-            page=one.page,
+    files = [*_each(recipe, made), *_joined(recipe, made)]
+    filenames = safe_names(f"{one.stem}.{OUTPUT_EXTENSIONS[one.file.format]}" for one in files)
+    return [
+        (
+            Output(
+                position=position,
+                name=one.file.name,
+                input=one.input,
+                filename=filename,
+                key=output_key(folder, position, one.file.name, OUTPUT_EXTENSIONS[one.file.format]),
+                format=one.file.format,
+                width=one.file.width,
+                height=one.file.height,
+                frames=one.file.frames,
+                bytes=len(one.file.data),
+                page=one.page,
+            ),
+            one.file.data,
         )
-        named.append((output, file.data))
-    return named
+        for position, (one, filename) in enumerate(zip(files, filenames, strict=True))
+    ]
 
 
 def _each(recipe: Recipe, made: Sequence[Made]) -> list[_File]:
@@ -107,5 +106,5 @@ def _joined(recipe: Recipe, made: Sequence[Made]) -> list[_File]:
 
 
 def _stem(one: PipelineInput) -> str:
-    """Return a name that is safe in every file system: letters, digits, ``_`` and ``-``."""
-    return _UNSAFE.sub("_", PurePosixPath(one.filename).stem).strip("_")[:LONGEST_STEM] or one.name
+    """Return the name of an input for those of its outputs."""
+    return cut(PurePosixPath(one.filename).stem.strip(". "), LONGEST_STEM) or one.name

@@ -7,13 +7,13 @@ from time import perf_counter
 
 from mediagate.config import Source
 from mediagate.errors import ObjectNotFound, ProcessingError, ProcessingRefused, StagedFileLost
-from mediagate.jobs.attempt import Attempt, ended_stages
+from mediagate.jobs.attempt import Attempt
 from mediagate.jobs.attempts import Attempts
 from mediagate.jobs.judging import judge
 from mediagate.jobs.publishing import publish
 from mediagate.moderation import count_review_as_reject
 from mediagate.records import Settlement
-from mediagate.values import UPLOAD, Framing, JobStatus, Rendered, Stage, StageState, Verdict
+from mediagate.values import UPLOAD, Framing, JobStatus, Rendered, Stage, StageState, Verdict, ended_early
 
 TIMED_AS = {"decode": "decode", "judge": "moderate", "encode": "encode"}
 """The names of the stages in ``timings``."""
@@ -70,7 +70,7 @@ class Pipeline(Attempts):
                 return _rejected(attempt, verdict, rendered, model_runs)
             await parts.hooks.run("pre_store", job, rendered)
         except ProcessingRefused as refusal:
-            stages = ended_stages(attempt.job.stages, failed=False)
+            stages = ended_early(attempt.job.stages, failed=False)
             return Settlement(
                 JobStatus.REJECTED, reason=refusal.detail, code=refusal.code, model_runs=model_runs, stages=stages
             )
@@ -107,7 +107,7 @@ def _rejected(attempt: Attempt, verdict: Verdict, rendered: Rendered, model_runs
         warnings=rendered.warnings,
         timings_ms={**rendered.timings_ms, "total": round((perf_counter() - attempt.started) * 1000, 1)},
         model_runs=model_runs,
-        stages=ended_stages(_until("encode", rendered), failed=False),
+        stages=ended_early(_until("encode", rendered), failed=False),
     )
 
 

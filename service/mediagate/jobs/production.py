@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,11 +17,12 @@ from mediagate.errors import (
     InvalidPipeline,
     MediagateError,
     ObjectNotFound,
+    OperationFailed,
     ProcessingError,
     ProcessingRefused,
     StagedFileLost,
 )
-from mediagate.jobs.attempt import Attempt, ended_stages
+from mediagate.jobs.attempt import Attempt
 from mediagate.jobs.attempts import Attempts
 from mediagate.jobs.judging import judge
 from mediagate.jobs.outputs import Made, outputs_of
@@ -28,6 +30,7 @@ from mediagate.jobs.steps import Steps
 from mediagate.moderation import count_review_as_reject, merge
 from mediagate.records import Settlement
 from mediagate.values import (
+    MOST_OUTPUT_BYTES,
     InputWarning,
     Job,
     JobStatus,
@@ -35,6 +38,7 @@ from mediagate.values import (
     PipelineResult,
     Stage,
     Verdict,
+    ended_early,
 )
 
 if TYPE_CHECKING:
@@ -42,8 +46,8 @@ if TYPE_CHECKING:
 
 _Entering = tuple[PipelineInput, Sequence[int | None]]
 """An input, and its pages that are rendered; of a picture ``None`` alone."""
-MOST_OUTPUT_BYTES = 256 * 1024 * 1024
-"""Bytes of all outputs of a job together: they are held in memory until every input has been judged."""
+MOST_DATA_BYTES = 4 * 1024 * 1024
+"""Bytes of the JSON of all data of a job: every answer about the job has it."""
 
 
 @dataclass(slots=True)
@@ -88,7 +92,8 @@ class Production(Attempts):
         source = parts.sources.get(job.source_type)
         if source is None:
             raise ProcessingError(f"source type {job.source_type!r} is not configured here; add it, or remove the job")
-        recipe = _recipe(job, parts.operations)
+        # In a thread: checking a large table of colours takes some tenths of a second.
+        recipe = await asyncio.to_thread(_recipe, job, parts.operations)
         made = _Made()
         try:
             await parts.hooks.run("pre_process", job)
@@ -122,7 +127,8 @@ class Production(Attempts):
     ) -> None:
         """Run the steps on one picture or page after another, until one is not allowed."""
         referred = {one.name: await self._fetch(job, one) for one in job.inputs if one.refers}
-        run, total = partial(self._parts.images.run_pipeline, inputs=referred, told=steps.told), 0
+        run = partial(self._parts.images.run_pipeline, inputs=referred, judged=steps.judged, told=steps.told)
+        total = given = 0
         for one, pages in entering:
             data = await self._fetch(job, one)
             for page in pages:
@@ -135,8 +141,8 @@ class Production(Attempts):
                     return
                 steps.input_done(produced)
                 total += sum(len(file.data) for file in produced.outputs)
-                if total > MOST_OUTPUT_BYTES:
-                    raise ImageTooLarge(f"the outputs have more than {MOST_OUTPUT_BYTES:,} bytes")
+                given += sum(len(json.dumps(dict(step.value))) for step in produced.data)
+                _check_sizes(total, given)
 
     async def _store(self, attempt: Attempt, made: _Made, recipe: Recipe, verdict: Verdict, steps: Steps) -> Settlement:
         """Write the outputs concurrently under their private keys; return the end that names them."""
@@ -173,6 +179,14 @@ def _entering(job: Job, recipe: Recipe) -> list[_Entering]:
         raise ProcessingError(f"this process cannot run the steps: {exc.detail}") from exc
 
 
+def _check_sizes(outputs: int, data: int) -> None:
+    """Raise ``ImageTooLarge`` or ``OperationFailed`` if all inputs together have given too much."""
+    if outputs > MOST_OUTPUT_BYTES:
+        raise ImageTooLarge(f"the outputs have more than {MOST_OUTPUT_BYTES:,} bytes")
+    if data > MOST_DATA_BYTES:
+        raise OperationFailed(f"the data of all pictures has more than {MOST_DATA_BYTES:,} bytes; send fewer")
+
+
 @contextmanager
 def _naming(page: int | None) -> Iterator[None]:
     """Name the page in every error of the block."""
@@ -202,5 +216,5 @@ def _refused(attempt: Attempt, made: _Made, end: Settlement) -> Settlement:
         end,
         timings_ms={**made.timings_ms, "total": total_ms} if made.produced else {},
         model_runs=made.model_runs,
-        stages=ended_stages(attempt.job.stages, failed=False),
+        stages=ended_early(attempt.job.stages, failed=False),
     )

@@ -24,10 +24,13 @@ class Steps:
         self._stages = [replace(judge, status="running"), *rest]
         self._skipped = [0] * len(self._stages)
 
+    def judged(self) -> None:
+        """Note that the current input is allowed."""
+        self._count(0, "done", 0.0)
+        self._run(1)
+
     def told(self, end: StepEnd) -> None:
         """Count the end of a step on the current input."""
-        if end.step == 0:
-            self._count(0, "done", 0.0)
         self._count(end.step + 1, end.status, end.ms)
         self._run(end.step + 2)
 

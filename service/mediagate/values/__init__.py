@@ -4,6 +4,7 @@ from mediagate.values.batch import Batch, BatchChild, BatchState, EventsOfBatch,
 from mediagate.values.caller import Action, Principal, check_owner, owner_and_key, owner_seen_by
 from mediagate.values.crop_box import WHOLE, CropBox, Framing, read_crop
 from mediagate.values.direct_upload import ANY_TYPE, DECLARABLE, DirectUpload, UploadTarget
+from mediagate.values.download_names import cut, safe_names
 from mediagate.values.events import Event, EventsOf, EventType, no_events
 from mediagate.values.ids import new_id
 from mediagate.values.image import Decision, ImageInfo, Rendered, RenderedFile, Verdict
@@ -34,9 +35,26 @@ from mediagate.values.layout import (
 )
 from mediagate.values.media import Media, MediaPage, Variant
 from mediagate.values.owner_data import NOUNS_OF_CORE, Erased, Erasure, Export, Exported
-from mediagate.values.pipeline import InputWarning, Output, PipelineInput, PipelineResult, PipelineSpec
+from mediagate.values.pipeline import (
+    MOST_INPUTS,
+    MOST_OUTPUT_BYTES,
+    InputWarning,
+    Output,
+    PipelineInput,
+    PipelineResult,
+    PipelineSpec,
+)
 from mediagate.values.pipeline_status import output_id, pipeline_json
-from mediagate.values.produced import OutputFile, Produced, StepData, StepEnd, StepWarning
+from mediagate.values.produced import (
+    LONGEST_WARNING,
+    MOST_WARNINGS,
+    WARNING_CODE,
+    OutputFile,
+    Produced,
+    StepData,
+    StepEnd,
+    StepWarning,
+)
 from mediagate.values.rejudging import (
     RejudgeAction,
     Rejudgement,
@@ -45,7 +63,7 @@ from mediagate.values.rejudging import (
     Rejudging,
     rejudgement_id,
 )
-from mediagate.values.stages import UPLOAD, StageState, StageStatus, planned
+from mediagate.values.stages import UPLOAD, StageState, StageStatus, ended_early, planned
 from mediagate.values.status import HTTP_STATUS, FileUrl, PublishedMedia, Status, UrlOf, published, status_of
 from mediagate.values.times import iso, utcnow
 from mediagate.values.upload_fields import (
@@ -65,7 +83,11 @@ __all__ = [
     "DECLARABLE",
     "EXTENSIONS",
     "HTTP_STATUS",
+    "LONGEST_WARNING",
     "MEDIA",
+    "MOST_INPUTS",
+    "MOST_OUTPUT_BYTES",
+    "MOST_WARNINGS",
     "NOUNS_OF_CORE",
     "OUTPUTS",
     "OUTPUT_EXTENSIONS",
@@ -73,6 +95,7 @@ __all__ = [
     "SERVED",
     "STAGING",
     "UPLOAD",
+    "WARNING_CODE",
     "WHOLE",
     "Action",
     "Batch",
@@ -134,7 +157,9 @@ __all__ = [
     "added",
     "callback_problem",
     "check_owner",
+    "cut",
     "display_name",
+    "ended_early",
     "file_names",
     "input_key",
     "iso",
@@ -157,6 +182,7 @@ __all__ = [
     "read_focal",
     "reference_problem",
     "rejudgement_id",
+    "safe_names",
     "segment",
     "source_id_text",
     "source_type_of",

@@ -11,7 +11,7 @@ from mediagate.values.crop_box import CropBox
 from mediagate.values.image import Verdict
 from mediagate.values.media import Media
 from mediagate.values.pipeline import Output, PipelineInput, PipelineResult, PipelineSpec
-from mediagate.values.stages import StageState, planned, share_done
+from mediagate.values.stages import StageState, completed, ended_early, planned, share_done
 
 
 class JobStatus(StrEnum):
@@ -143,8 +143,15 @@ class Job:
 
     @property
     def plan(self) -> tuple[StageState, ...]:
-        """All stages of the job, in their states."""
-        return self.stages or planned(self.spec.ops if self.spec else None)
+        """All stages of the job, in their states: none runs before a first or a further attempt, or after the end."""
+        steps = planned(self.spec.ops if self.spec else None)
+        if self.status is JobStatus.PENDING:
+            return steps
+        if self.status is JobStatus.COMPLETE:
+            return self.stages or completed(steps)
+        if self.status.terminal:
+            return ended_early(self.stages or steps, failed=self.status is JobStatus.FAILED)
+        return self.stages or steps
 
     @property
     def progress(self) -> int:

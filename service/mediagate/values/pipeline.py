@@ -9,6 +9,11 @@ from typing import Any
 
 from mediagate.values.produced import StepWarning
 
+MOST_INPUTS = 10
+"""Files of one pipeline."""
+MOST_OUTPUT_BYTES = 256 * 1024 * 1024
+"""Bytes of all outputs of a pipeline together: they are held in memory until every input has been judged."""
+
 
 @dataclass(frozen=True, slots=True)
 class PipelineSpec:

@@ -27,6 +27,7 @@ def pipeline_json(
                 "name": one.name,
                 "filename": one.filename,
                 "format": one.format,
+                "mimeType": _mime_type(one.format),
                 "bytes": one.bytes,
                 "width": one.width,
                 "height": one.height,
@@ -55,7 +56,7 @@ def _output(job: Job, output: Output, urls: Mapping[int, str]) -> dict[str, Any]
         "input": output.input,
         "filename": output.filename,
         "format": output.format,
-        "mimeType": CONTENT_TYPES[OUTPUT_EXTENSIONS[output.format]],
+        "mimeType": _mime_type(output.format),
         "bytes": output.bytes,
         "width": output.width,
         "height": output.height,
@@ -63,3 +64,7 @@ def _output(job: Job, output: Output, urls: Mapping[int, str]) -> dict[str, Any]
         **({} if output.page is None else {"page": output.page}),
         **({"url": urls[output.position]} if output.position in urls else {}),
     }
+
+
+def _mime_type(image_format: str) -> str:
+    return CONTENT_TYPES[OUTPUT_EXTENSIONS[image_format]]

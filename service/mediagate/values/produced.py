@@ -8,6 +8,13 @@ from typing import Any, Literal
 
 from mediagate.values.image import ImageInfo, Verdict
 
+WARNING_CODE = "[a-z_]{1,64}"
+"""The pattern of the code of a warning."""
+LONGEST_WARNING = 2000
+"""Characters of the text of a warning."""
+MOST_WARNINGS = 20
+"""Warnings of one step."""
+
 
 @dataclass(frozen=True, slots=True)
 class OutputFile:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 StageStatus = Literal["pending", "running", "done", "skipped", "failed"]
@@ -41,6 +41,24 @@ def planned(ops: Sequence[str] | None) -> tuple[StageState, ...]:
         return tuple(StageState(name) for name in UPLOAD)
     steps = (StageState(f"step{number}", op) for number, op in enumerate(ops))
     return (StageState("judge"), *steps, StageState("publish"))
+
+
+def completed(stages: Sequence[StageState]) -> tuple[StageState, ...]:
+    """Return stages that are all done; how long they took is not known."""
+    return tuple(replace(stage, status="done", progress=100) for stage in stages)
+
+
+def ended_early(stages: Sequence[StageState], *, failed: bool, step: int | None = None) -> tuple[StageState, ...]:
+    """Return the stages of an attempt that ended early: none runs any more, and what was not finished is skipped.
+
+    If it ``failed``, so did the stage of the pipeline's ``step``; if that is not known, every stage that was running.
+    """
+    ended: list[StageState] = []
+    for number, stage in enumerate(stages):
+        at_fault = stage.status == "running" if step is None else number == step + 1
+        status: StageStatus = "failed" if failed and at_fault else "skipped"
+        ended.append(replace(stage, status=status) if stage.status in ("running", "pending") else stage)
+    return tuple(ended)
 
 
 def share_done(stages: Sequence[StageState]) -> float:

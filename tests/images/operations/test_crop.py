@@ -20,6 +20,7 @@ from tests.support.recipes import applied, faults, image_of, still
         ({"x": 90, "y": 90, "width": 500, "height": 500}, (90, 90, 200, 100)),
         ({"x": 0.25, "y": 0.5, "width": 0.5, "height": 0.5, "unit": "fraction"}, (50, 50, 150, 100)),
         ({"x": 0, "y": 0, "width": 1, "height": 1, "unit": "fraction"}, (0, 0, 200, 100)),
+        ({"x": 0.5, "y": 0, "width": 1e-9, "height": 1e-9, "unit": "fraction"}, (100, 0, 101, 1)),
         ({"x": 0.333, "y": 0, "width": 0.001, "height": 1, "unit": "fraction"}, (66, 0, 67, 100)),
         ({"aspect": "1:1"}, (50, 0, 150, 100)),
         ({"aspect": "1:1", "focal_x": 0.0}, (0, 0, 100, 100)),

@@ -57,8 +57,22 @@ def test_cost_grows_with_pixels_and_frames() -> None:
     assert large.cpu_ms == pytest.approx(2 * small.cpu_ms) and moving.bytes == 3 * small.bytes
 
 
+def test_quarter_turn_that_cuts_pixels_off_costs_as_much_as_any_rotation() -> None:
+    def cost(**turn: Any) -> float:
+        return estimate(parse([{"op": "rotate", **turn}], OPERATIONS), OPERATIONS, (200, 120))[0].cost.cpu_ms
+
+    assert cost(degrees=90, expand=False) > cost(degrees=90) == cost(degrees=180, expand=False)
+
+
 def test_estimate_names_a_step_that_cannot_work() -> None:
     recipe = parse([{"op": "flip"}, {"op": "crop", "x": 500, "y": 0, "width": 1, "height": 1}], OPERATIONS)
     with pytest.raises(OperationFailed) as failed:
         estimate(recipe, OPERATIONS, (200, 120))
     assert (failed.value.step, failed.value.op) == (1, "crop")
+
+
+def test_estimate_leaves_out_a_step_that_will_be_skipped_and_goes_on_from_its_picture() -> None:
+    crop = {"op": "crop", "from": "original", "x": 500, "y": 0, "width": 1, "height": 1, "onError": "skip"}
+    steps = [{"op": "resize", "width": 100}, {"op": "save", "as": "half"}, crop, {"op": "save", "as": "whole"}]
+    made = estimate(parse(steps, OPERATIONS), OPERATIONS, (200, 120))
+    assert [(each.step, each.size) for each in made] == [(0, (100, 60)), (1, (100, 60)), (3, (200, 120))]

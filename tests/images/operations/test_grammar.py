@@ -244,3 +244,12 @@ def test_operation_of_a_plugin_may_have_the_name_of_one_without_a_free_model() -
 
 def test_invalid_pipeline_is_422_and_not_retried() -> None:
     assert (InvalidPipeline.status, InvalidPipeline.code, InvalidPipeline.retryable) == (422, "invalid_pipeline", False)
+
+
+def test_steps_that_are_long_to_store_are_refused() -> None:
+    def table(seed: int) -> str:
+        colours = (f"0.{(number * 7919 + seed) % 9000 + 1000}" for number in range(3 * 33**3))
+        return "LUT_3D_SIZE 33\n" + "\n".join(" ".join(row) for row in zip(colours, colours, colours, strict=True))
+
+    assert faults({"op": "lut", "cube": table(1)}) == {}
+    assert faults({"op": "lut", "cube": table(1)}, {"op": "lut", "cube": table(2)}) == {"/steps": "too_long"}

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mediagate.images.operations import parse
 from mediagate.images.operations.filter.cube import LONGEST_TEXT, InvalidCube, read_cube
 from tests.support.charts import ramp
-from tests.support.recipes import array, faults, image_of
+from tests.support.recipes import OPERATIONS, array, faults, image_of
 
 
 def cube(edge: int, change: str = "identity", head: str = "") -> str:
@@ -46,6 +47,15 @@ def test_lut_mixes_by_its_intensity() -> None:
 def test_lut_accepts_titles_comments_and_blank_lines() -> None:
     head = '# made by hand\n\nTITLE "A title"\nDOMAIN_MIN 0 0 0\nDOMAIN_MAX 1.0 1.0 1.0'
     assert faults({"op": "lut", "cube": cube(2, head=head).replace("\n", "\r\n")}) == {}
+
+
+def test_lut_stores_the_table_alone() -> None:
+    long = cube(17, head="# " + "x" * 200 + "\n" + "\n".join(["# comment"] * 1000))
+    (step,) = parse([{"op": "lut", "cube": long}], OPERATIONS).steps[:1]
+    stored = step.to_json()["cube"]
+    assert len(stored) < 17**3 * 24 and "comment" not in stored
+    assert read_cube(stored).table == pytest.approx(read_cube(long).table, abs=0.00006)
+    assert parse([step.to_json()], OPERATIONS).steps[0] == step
 
 
 def test_lut_clips_what_lies_slightly_beyond_the_range() -> None:

@@ -210,3 +210,13 @@ def test_set_metadata_refuses_control_characters_and_long_texts(text: str) -> No
 
 def test_set_metadata_without_texts_is_a_fault() -> None:
     assert faults({"op": "set_metadata"}) == {"/steps/0": "invalid_value"}
+
+
+def test_read_metadata_of_very_many_numbers_is_cut() -> None:
+    exif = Image.Exif()
+    for number in range(299):
+        exif[50_000 + number] = tuple(range(300))
+    picture = saved(ramp(9, 9), "WEBP", exif=exif.tobytes())
+    (given,) = ran(picture, {"op": "read_metadata"}).data
+    assert given.value["truncated"] is True
+    assert sum(map(len, given.value["exif"].values())) == 10_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -52,3 +53,16 @@ def test_description_tells_what_is_missing() -> None:
 def test_every_operation_has_its_row_of_costs() -> None:
     assert {operation.name for operation in STANDARD} == {*RATES, "save", "ocr"}
     assert {"webp", "avif", "jpeg", "png", "gif", "pdf"} == set(SAVING)
+
+
+@pytest.mark.parametrize("name", ["", "My-Op", "ä", "a" * 65, "a b", "a\n"])
+def test_name_that_hosts_would_refuse_is_refused(name: str) -> None:
+    operations = standard()
+    with pytest.raises(ConfigError, match="a-z, 0-9 and _, at most 64"):
+        operations.add(replace(operations["flip"], name=name))
+
+
+def test_only_save_makes_files() -> None:
+    operations = standard()
+    with pytest.raises(ConfigError, match="only save makes files"):
+        operations.add(replace(operations["save"], name="export"))

@@ -59,6 +59,8 @@ async def test_preset_runs_on_a_photo(make_gate: MakeGate, photo: bytes, memory:
         assert timedelta(hours=2) <= kept < timedelta(hours=2, minutes=2)
         assert answer.headers["Location"] == body["statusUrl"]
         assert "Retry-After" in answer.headers
+        spec = (await gate.get_status(body["jobId"])).job.spec
+        assert spec is not None and spec.version == PRESETS["thumb"].version
         status = await finished(gate, answer)
         (output,) = status["outputs"]
         assert (output["name"], output["width"], output["height"], output["format"]) == ("thumb", 60, 50, "webp")
@@ -326,6 +328,14 @@ async def test_dry_run_tells_steps_and_cost_and_makes_no_job(make_gate: MakeGate
         assert told(unclear) == (400, "invalid_parameter")
 
 
+async def test_dry_run_without_a_picture_accepts_steps_for_larger_ones_than_a_megapixel(make_gate: MakeGate) -> None:
+    gate = pipeline_gate(make_gate, known=True, settings={"worker": False})
+    async with client_of(gate) as client:
+        crop = {"steps": [{"op": "crop", "x": 1200, "y": 0, "width": 99, "height": 99}]}
+        answer = await client.post("/pipelines?dryRun=1", json=crop, headers={"Authorization": "ann"})
+        assert (answer.json()["valid"], answer.json()["costs"]) == (True, [])
+
+
 @pytest.mark.parametrize("hours", [49, 1e300])
 async def test_longer_retention_is_cut_and_the_answers_say_so(make_gate: MakeGate, photo: bytes, hours: float) -> None:
     gate = pipeline_gate(make_gate, settings={"worker": False})
@@ -379,6 +389,25 @@ async def test_media_is_an_input_of_its_owner_only(make_gate: MakeGate, photo: b
         assert told(other) == (404, "media_not_found")
         unknown = await client.post("/pipelines", json={**THUMB, "mediaId": "med_x"}, headers={"Authorization": "ann"})
         assert told(unknown) == (404, "media_not_found")
+
+
+async def test_picture_that_a_step_names_may_be_a_media_of_its_owner(make_gate: MakeGate, photo: bytes) -> None:
+    gate = pipeline_gate(make_gate, known=True)
+    red = io.BytesIO()
+    Image.new("RGB", (20, 20), (255, 0, 0)).save(red, "PNG")
+    mark = {"op": "watermark", "picture": "logo", "opacity": 100, "position": "top_left", "margin": 0, "size": 50}
+    async with client_of(gate) as client:
+        logo = await gate.upload(red.getvalue(), source_type="avatar", source_id="u1", owner="ann")
+        media = (await gate.wait(logo.job_id, timeout_s=60)).media
+        assert media is not None
+        asked = {"steps": [mark, {"op": "save", "format": "png"}], "pictures": {"logo": media.id}}
+        other = await posted(client, asked, file(photo), Authorization="bob")
+        assert told(other) == (404, "media_not_found")
+        status = await finished(gate, await posted(client, asked, file(photo), Authorization="ann"))
+        assert [one["name"] for one in status["inputs"]] == ["input0", "logo"]
+        got = await client.get(f"/jobs/{status['jobId']}/download", headers={"Authorization": "ann"})
+        pixel = Image.open(io.BytesIO(got.content)).convert("RGB").getpixel((5, 5))
+        assert isinstance(pixel, tuple) and pixel[0] > 240 and pixel[1] < 15
 
 
 async def test_direct_uploads_are_inputs_of_their_owner_only(make_gate: MakeGate, photo: bytes) -> None:

@@ -34,7 +34,7 @@ def test_list_and_show_tell_the_same_version_and_need_no_database(tmp_path: Path
 def test_show_of_an_unknown_preset_names_those_that_there_are(tmp_path: Path) -> None:
     done = presets(tmp_path, "show", "thum")
     assert done.returncode == 1
-    assert done.stderr == f"mediagate: there is no preset 'thum'; presets of this gate: {", ".join(NAMES)}\n"
+    assert done.stderr == f"mediagate: there is no preset 'thum'; presets of this gate: {', '.join(NAMES)}\n"
 
 
 def test_check_passes_for_sound_presets(tmp_path: Path) -> None:

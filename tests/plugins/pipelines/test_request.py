@@ -142,6 +142,8 @@ def test_retention_is_read_in_hours(hours: Any, read_as: float | None) -> None:
     [
         ({"ttlHours": 0}, {"/retention/ttlHours": "out_of_range"}),
         ({"ttlHours": -1}, {"/retention/ttlHours": "out_of_range"}),
+        ({"ttlHours": 1e-300}, {"/retention/ttlHours": "out_of_range"}),
+        ({"ttlHours": float("-inf")}, {"/retention/ttlHours": "out_of_range"}),
         ({"ttlHours": float("nan")}, {"/retention/ttlHours": "wrong_type"}),
         ({"ttlHours": True}, {"/retention/ttlHours": "wrong_type"}),
         ([], {"/retention": "wrong_type"}),
@@ -171,6 +173,21 @@ def test_picture_of_a_step_must_come_with_the_request() -> None:
     assert faults(preset="flip", inputs=("logo",)) == {"": "unused_picture"}
 
 
+@pytest.mark.parametrize(
+    ("pictures", "fault"),
+    [
+        ([], {"/pictures": "wrong_type"}),
+        ({"logo": 1}, {"/pictures/logo": "wrong_type"}),
+        ({"sent": "med_x"}, {"/pictures/sent": "invalid_value"}),
+        ({"../x": "med_x"}, {"/pictures/..~1x": "invalid_value"}),
+        ({"logo": "med_x"}, {"": "unused_picture"}),
+        ({f"n{number}": "med_x" for number in range(70)}, {"/pictures": "too_long"}),
+    ],
+)
+def test_pictures_are_media_to_which_steps_refer(pictures: Any, fault: dict[str, str]) -> None:
+    assert faults(preset="flip", inputs=("sent",), pictures=pictures).items() >= fault.items()
+
+
 def test_request_with_very_many_fields_is_refused_as_a_whole() -> None:
     many: dict[str, Any] = {f"f{number}": 1 for number in range(5000)}
     assert faults(preset="flip", **many) == {"": "too_long"}
@@ -181,9 +198,14 @@ def test_request_with_very_many_fields_is_refused_as_a_whole() -> None:
 
 
 def test_faults_are_valid_json() -> None:
-    with pytest.raises(InvalidPipeline) as refused:
-        read(steps=[{"op": "\ud800"}, {"op": "flip", "\udfff": 1}], preset="\ud800", retention={"\ud800": 1})
-    assert json.dumps([dict(error) for error in refused.value.errors]).encode()
+    for body in (
+        {"steps": [{"op": "\ud800"}, {"op": "flip", "\udfff": 1}], "preset": "\ud800", "retention": {"\ud800": 1}},
+        {"preset": "flip", "params": {"\ud800": 1}},
+        {"preset": "flip", "mediaIds\ud800": 1},
+    ):
+        with pytest.raises(InvalidPipeline) as refused:
+            read(**body)
+        assert json.dumps(refused.value.errors, ensure_ascii=False).encode(), "as Starlette writes it"
 
 
 @pytest.mark.parametrize(

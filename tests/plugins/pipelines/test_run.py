@@ -205,6 +205,7 @@ def test_run_shows_its_progress_on_a_terminal_only(tmp_path: Path, photo_file: P
         ("-rf.png", "rf"),
         ("ä b;$(c).png", "ä_b_c"),
         ("...", "photo"),
+        ("写" * 80 + ".jpg", "写" * 50),
     ],
 )
 def test_name_of_an_output_is_safe(photo: str, name: str) -> None:

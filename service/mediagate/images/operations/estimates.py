@@ -22,18 +22,20 @@ class StepEstimate:
 
 
 def estimate(recipe: Recipe, operations: Operations, size: Size, frames: int = 1) -> tuple[StepEstimate, ...]:
-    """Return an estimate of each step for an upright picture of this size.
+    """Return an estimate of each step for an upright picture of this size, except of those that will be skipped.
 
-    Raises ``OperationFailed``, with its step, for a step that cannot work on such a picture.
+    Raises ``OperationFailed``, with its step, for a step that cannot work on such a picture and may not be skipped.
     """
     sizes = {ORIGINAL: size}
     made = []
     for number, step in enumerate(recipe.steps):
         operation = operations[step.op]
-        before = sizes.get(step.start, size) if step.start is not None else size
+        before = size = sizes.get(step.start, size) if step.start is not None else size
         try:
             size = operation.resized(step.params, before)
         except OperationFailed as exc:
+            if step.on_error == "skip":
+                continue
             exc.step, exc.op = number, step.op
             raise
         count = max(prod(before), prod(size)) * frames

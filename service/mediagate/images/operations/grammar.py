@@ -19,6 +19,8 @@ from mediagate.images.operations.unavailable import UNAVAILABLE
 
 MOST_STEPS = 20
 MOST_OUTPUTS = 50
+MOST_BYTES = 1024 * 1024
+"""Bytes of the canonical steps as JSON, which are stored with the job: a full table of colours has 0.8 MB."""
 MOST_FIELDS = 64
 """Fields of one step; suggesting names for very many unknown ones would take minutes."""
 ON_ERROR = ("fail", "skip")
@@ -45,7 +47,11 @@ def parse(steps: object, operations: Operations, *, inputs: Collection[str] = ()
     reading.check_uses()
     if reading.faults:
         raise InvalidPipeline(reading.faults)
-    return Recipe((*reading.steps, *reading.last()))
+    recipe = Recipe((*reading.steps, *reading.last()))
+    length = len(json.dumps(recipe.to_json()))
+    if length > MOST_BYTES:
+        raise InvalidPipeline([item(root, "too_long", f"{length:,} bytes; up to {MOST_BYTES:,} are accepted")])
+    return recipe
 
 
 @dataclass(slots=True)
@@ -206,5 +212,5 @@ def _with_common(faults: Iterator[Item], operation: Operation[Any]) -> Iterator[
 def _text(written: dict[str, Any]) -> str:
     try:
         return json.dumps(written)
-    except (ValueError, RecursionError):
-        return "\0"  # too deep, or an integer that is too long to be written: pydantic refuses it as invalid JSON
+    except (TypeError, ValueError, RecursionError):
+        return "\0"  # an object of Python, too deep, or too long an integer: pydantic refuses it as invalid JSON

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from mediagate.images import pixels
 from mediagate.images.operations.frames import Frames
+from mediagate.values import LONGEST_WARNING, MOST_WARNINGS, WARNING_CODE
 
 Family = Literal["transform", "filter", "optimize", "metadata", "watermark", "ocr", "document", "enhance"]
 """A group of operations, for lists and rights."""
@@ -153,8 +155,14 @@ class Context:
     """Codes and texts for the caller."""
 
     def warn(self, code: str, detail: str) -> None:
-        """Tell the caller about a step that did something else than it may expect."""
-        self.warnings.append((code, detail))
+        """Tell the caller about a step that did something else than it may expect, up to 20 times.
+
+        ``code`` has letters a-z and ``_``; of ``detail``, 2,000 characters are kept. Raises ``ValueError``.
+        """
+        if not re.fullmatch(WARNING_CODE, code):
+            raise ValueError(f"a code of letters a-z and _, not {code!r:.80}")
+        if len(self.warnings) < MOST_WARNINGS:
+            self.warnings.append((code, detail[:LONGEST_WARNING]))
 
 
 def _same(_: Any, size: Size) -> Size:

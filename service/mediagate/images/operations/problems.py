@@ -43,8 +43,9 @@ def item(place: Place, code: str, detail: str, *got: Any) -> Item:
 
 
 def pointer(place: Iterable[str | int]) -> str:
-    """Return a JSON Pointer (RFC 6901)."""
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in place)
+    """Return a JSON Pointer (RFC 6901); halves of surrogates, which no response can have, are question marks."""
+    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in place)
+    return "".join(f"/{part}" for part in parts).encode("utf-8", "replace").decode()
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -77,6 +78,8 @@ def of_model(exc: ValidationError, model: type[BaseModel], place: Place, documen
             detail = f"one of {', '.join(known)}" + did_you_mean(got, known)
         elif code == "out_of_range":
             detail = _bound(error.get("ctx", {})) or detail
+        elif error["type"] == "json_invalid":
+            detail = "has what JSON cannot say: half a surrogate, a number of too many digits, too many levels"
         elif code == "invalid_value":
             detail = detail.removeprefix("Value error, ")
         yield item((*place, *location), code, detail[:1].lower() + detail[1:], got)

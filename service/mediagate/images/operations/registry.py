@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mediagate.errors import ConfigError
 from mediagate.images.operations.operation import Engine, Extra, Operation
+from mediagate.images.operations.recipe import SAVE
 
 MEGAPIXEL = 1_000_000
+NAME = "[a-z0-9_]{1,64}"
 
 
 class Operations(Mapping[str, Operation[Any]]):
@@ -29,7 +32,11 @@ class Operations(Mapping[str, Operation[Any]]):
         return len(self._by_name)
 
     def add(self, operation: Operation[Any]) -> None:
-        """Add an operation; raises ``ConfigError`` if its name is taken."""
+        """Add an operation; raises ``ConfigError`` if its name is taken or cannot be used, or if it makes a file."""
+        if not re.fullmatch(NAME, operation.name):
+            raise ConfigError(f"operation {operation.name!r:.80}: name it with a-z, 0-9 and _, at most 64")
+        if operation.gives == "file" and operation.name != SAVE:
+            raise ConfigError(f'operation {operation.name!r}: only {SAVE} makes files; set gives="picture" or "data"')
         if operation.name in self._by_name:
             raise ConfigError(f"two operations are named {operation.name!r}; rename one")
         self._by_name[operation.name] = operation

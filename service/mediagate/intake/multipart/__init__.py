@@ -2,7 +2,6 @@
 
 from mediagate.intake.multipart.pipeline import (
     MAX_REQUEST,
-    MOST_FILES,
     ONE,
     FormFile,
     FormLimits,
@@ -13,7 +12,6 @@ from mediagate.intake.multipart.upload import FormUpload, receive_upload
 
 __all__ = [
     "MAX_REQUEST",
-    "MOST_FILES",
     "ONE",
     "FormFile",
     "FormLimits",

@@ -20,11 +20,11 @@ from mediagate.intake.plain import read_object
 from mediagate.intake.size_limit import check_size
 from mediagate.intake.spool import EMPTY, SpooledFile, SpoolFile, spool_files
 from mediagate.intake.unknown_names import find_unknown
+from mediagate.values import MOST_INPUTS
 
 REQUEST = "request"
 FILES = ("file", "files[]", "files")
 """Names of files on which the steps run. A file under any other name is a picture that a step refers to by it."""
-MOST_FILES = 10
 MAX_REQUEST = 4 * 1024 * 1024
 """Bytes of the document; the largest table of colours has 2 MB."""
 MAX_OVERHEAD = MAX_REQUEST + 512 * 1024
@@ -40,7 +40,7 @@ _PICTURE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 class FormLimits:
     """The files that a form may have; ``bytes`` is the limit of all of them together."""
 
-    files: int = MOST_FILES
+    files: int = MOST_INPUTS
     bytes: int | None = None
     named: bool = False
     """Whether each file has a name of its own, by which the document refers to it."""

@@ -57,6 +57,13 @@ def read_cube(text: str) -> ImageFilter.Color3DLUT:
     return ImageFilter.Color3DLUT(edge, table, _copy_table=False)
 
 
+def write_cube(table: ImageFilter.Color3DLUT) -> str:
+    """Return the shortest text of a table, exact to a fiftieth of a level of 8 bits; ``read_cube`` reads it."""
+    numbers = [f"{value:.4f}".rstrip("0").rstrip(".") for value in table.table]
+    rows = (" ".join(numbers[start : start + 3]) for start in range(0, len(numbers), 3))
+    return "\n".join([f"LUT_3D_SIZE {table.size[0]}", *rows])
+
+
 def _lines(text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.splitlines(), 1):
         if len(line) > LONGEST_LINE:

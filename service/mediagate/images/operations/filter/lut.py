@@ -9,15 +9,15 @@ from pydantic import AfterValidator, Field
 
 from mediagate.images.operations.colours import in_colours
 from mediagate.images.operations.costs import RATES
-from mediagate.images.operations.filter.cube import LONGEST_TEXT, read_cube
+from mediagate.images.operations.filter.cube import LONGEST_TEXT, read_cube, write_cube
 from mediagate.images.operations.frames import Frames
 from mediagate.images.operations.operation import Context, Operation, Params
 from mediagate.images.operations.parameters import Percent
 
 
 def _checked(text: str) -> str:
-    read_cube(text)
-    return text
+    """Return the table alone: jobs store it, and comments may be long."""
+    return write_cube(read_cube(text))
 
 
 Cube = Annotated[str, Field(max_length=LONGEST_TEXT), AfterValidator(_checked)]

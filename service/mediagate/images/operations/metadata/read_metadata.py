@@ -23,6 +23,8 @@ MOST_TAGS = 300
 LONGEST_TEXT = 1000
 FEW_BYTES = 16
 """The most bytes of a binary value that are told one by one."""
+MOST_VALUES = 10_000
+"""Values in all lists together; further ones are left out."""
 MOST_CHARACTERS = 100_000
 """Characters of all texts together; further ones are left out."""
 RAW_PROFILE = "Raw profile type "
@@ -49,8 +51,8 @@ class ReadMetadata(Params):
 def read_metadata(frames: Frames, params: ReadMetadata, context: Context) -> Json:
     """Return one object for each kind of metadata in the file; kinds that cannot be read are named in ``unreadable``.
 
-    Texts are cut at 1,000 characters and all together at 100,000; ``truncated`` says whether something is missing.
-    Raises ``OperationFailed`` for a document.
+    Texts are cut at 1,000 characters and all together at 100,000, lists at 300 values and all together at 10,000;
+    ``truncated`` says whether something is missing. Raises ``OperationFailed`` for a document.
     """
     if context.page is not None:
         raise OperationFailed('read_metadata reads pictures, and the file is a document; set onError to "skip"')
@@ -73,6 +75,7 @@ class _Found:
         self._kinds: dict[str, Any] = {}
         self._unreadable: list[str] = []
         self._left = MOST_CHARACTERS
+        self._values_left = MOST_VALUES
         self._truncated = False
 
     def read(self, kind: str, reader: Callable[[], Mapping[str, Any]]) -> None:
@@ -109,8 +112,10 @@ class _Found:
         if isinstance(value, bytes):
             return self._bytes(value)
         if isinstance(value, tuple | list):
-            self._truncated |= len(value) > MOST_TAGS
-            return [self._plain(one) for one in value[:MOST_TAGS]]
+            kept = value[: min(MOST_TAGS, self._values_left)]
+            self._values_left -= len(kept)
+            self._truncated |= len(kept) < len(value)
+            return [self._plain(one) for one in kept]
         return self._number(value)
 
     def _bytes(self, value: bytes) -> Any:

@@ -53,7 +53,7 @@ class Crop(Params):
 
 
 def crop(frames: Frames, params: Crop, context: Context) -> Frames:
-    """Return a part of the frames; a box that reaches beyond the picture is cut at its edges.
+    """Return a part of the frames, at least a pixel; a box that reaches beyond the picture is cut at its edges.
 
     Raises ``OperationFailed`` for a box outside of the picture.
     """
@@ -64,16 +64,13 @@ def crop(frames: Frames, params: Crop, context: Context) -> Frames:
 
 
 def _box(params: Crop, size: Size) -> tuple[int, int, int, int]:
-    left, top, width, height = (value or 0.0 for value in (params.x, params.y, params.width, params.height))
+    x, y, width, height = (value or 0.0 for value in (params.x, params.y, params.width, params.height))
     across, down = size if params.unit == "fraction" else (1, 1)
-    right, bottom = (
-        min(size[0], ceil((left + width) * across - SLACK)),
-        min(size[1], ceil((top + height) * down - SLACK)),
-    )
-    left, top = floor(left * across + SLACK), floor(top * down + SLACK)
-    if left >= right or top >= bottom:
+    left, top = floor(x * across + SLACK), floor(y * down + SLACK)
+    if left >= size[0] or top >= size[1]:
         raise OperationFailed(f"the box lies outside of the picture, which has {size[0]} x {size[1]} pixels")
-    return int(left), int(top), right, bottom
+    right, bottom = ceil((x + width) * across - SLACK), ceil((y + height) * down - SLACK)
+    return left, top, min(size[0], max(right, left + 1)), min(size[1], max(bottom, top + 1))
 
 
 def resized(params: Crop, size: Size) -> Size:
