@@ -146,6 +146,13 @@ def test_failure_says_when_it_was_publishing() -> None:
     assert error.startswith("Storage unavailable while publishing: ")
 
 
+def test_failure_names_the_step_of_a_pipeline() -> None:
+    torn = ProcessingError("torn")
+    torn.step, torn.op = 2, "blur"
+    assert str(failure(torn, Stage.MODERATE).error).startswith("Processing error while running step 2 (blur): ")
+    assert "step" not in str(failure(ProcessingError("torn"), Stage.MODERATE).error)
+
+
 def test_failure_is_retryable_as_its_error_is() -> None:
     assert failure(ProcessingError("torn"), Stage.MODERATE).retryable is True
     settlement = failure(StagedFileLost("gone"), Stage.MODERATE)

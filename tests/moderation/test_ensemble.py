@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from mediagate import Verdict
 from mediagate.errors import ConfigError, ModerationFailed
 from mediagate.images.pixels.picture import PixelPicture
 from mediagate.moderation import (
+    Picture,
     input_edge,
     members_of,
     name_of,
@@ -86,6 +88,18 @@ def test_ensemble_decides_as_its_strictest_member() -> None:
 def test_ensemble_fails_when_a_member_fails_and_names_it() -> None:
     with pytest.raises(ModerationFailed, match="blood: numbers that are not finite"):
         together(SKIN, Fixed("blood", {"gore": 0.1}, fails="numbers that are not finite")).judge(PICTURE)
+
+
+class Looking(Fixed):
+    """Scores how many values the picture has."""
+
+    def judge(self, picture: Picture) -> Verdict:
+        return Verdict(scores={"large": len(picture.rgb()) / 10_000})
+
+
+def test_ensemble_shows_the_picture_to_each_member() -> None:
+    verdict = together(SKIN, Looking("looking", {"large": 0.0})).judge(PICTURE)
+    assert verdict.scores["large"] == 40 * 30 * 3 / 10_000
 
 
 class Talkative(Fixed):

@@ -359,6 +359,22 @@ def test_group_scores_sum_to_at_most_1() -> None:
     assert graded.group_scores["explicit"] == 1.0
 
 
+def test_group_of_all_labels_has_a_score() -> None:
+    assert with_group_scores(Verdict(scores={"porn": 0.3, "hentai": 0.25}), Softmax()).group_scores == {
+        "explicit": 0.55
+    }
+
+
+def test_group_score_may_be_1() -> None:
+    certain = Verdict(scores=SCORES, group_scores={"explicit": 1.0})
+    assert policy(certain, reject={"explicit": 1.0}).decision == "reject"
+
+
+def test_label_with_the_name_of_a_foreign_group_has_its_own_score() -> None:
+    judged = Verdict(scores=SCORES, group_scores={"sexy": 1.0})
+    assert policy(judged, reject={"sexy": 0.5}).decision == "allow"
+
+
 def test_group_without_all_scores_has_none_and_fails_where_a_threshold_needs_it() -> None:
     graded = with_group_scores(Verdict(scores={"porn": 0.3}), Softmax())
     assert graded.group_scores == {}

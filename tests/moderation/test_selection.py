@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from mediagate import Source, Verdict
-from mediagate.errors import ConfigError
+from mediagate.errors import ConfigError, ModerationFailed
 from mediagate.moderation import judged_remotely, judging, members_of, selection_problems, together
 from tests.support.moderators import Fixed
 
@@ -70,6 +70,19 @@ def test_unknown_moderator_is_a_problem_that_lists_the_known_ones() -> None:
     assert problem == "sources['post'].moderators: no moderator is named 'bloot'; the gate has skin, blood, service"
 
 
+def test_unknown_moderators_of_several_sources_are_all_told() -> None:
+    sources = {"post": chosen("bloot", reject={"nude": 0.5}), "avatar": chosen("skim", reject={"nude": 0.5})}
+    told = " ".join(selection_problems(sources, BOTH, None))
+    assert "'bloot'" in told
+    assert "'skim'" in told
+
+
+def test_picture_whose_source_names_only_unknown_moderators_fails() -> None:
+    assert judging(BOTH, chosen("skin"), required=True) is not None
+    with pytest.raises(ModerationFailed, match="judged by service, which the gate does not have"):
+        judging(BOTH, chosen("service"), required=True)
+
+
 def test_threshold_for_a_moderator_that_is_left_out_is_a_problem() -> None:
     (problem,) = problems(chosen("skin", reject={"nude": 0.5, "gore": 0.5}))
     assert problem.startswith("sources['post'].reject: 'gore' is neither a label nor a group of the moderator")
@@ -82,6 +95,13 @@ def test_moderator_that_no_threshold_reads_is_a_problem() -> None:
         'Source(reject={"violent": 0.5}), or name the others alone in moderators=…'
     )
     assert len(problems(chosen(reject={"nude": 0.5}), Service())) == 2
+
+
+def test_moderator_without_groups_that_no_threshold_reads_is_shown_with_a_label() -> None:
+    (problem,) = selection_problems(
+        {"post": chosen(reject={"nude": 0.5})}, together(SKIN, Fixed("plain", {"dull": 0})), None
+    )
+    assert 'Source(reject={"dull": 0.5})' in problem
 
 
 def test_group_that_spans_moderators_reads_all_of_them() -> None:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from mediagate import JobStatus, Stage, Verdict
 from mediagate.records import Settlement
-from mediagate.records.settlement import died_each_time
+from mediagate.records.settlement import cancelled, died_each_time
 from mediagate.testing.record_samples import a_job, a_media
+from mediagate.values import StageState
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -61,6 +62,17 @@ def test_died_each_time_names_the_stage_and_the_attempts() -> None:
     assert settlement.status is JobStatus.FAILED
     assert settlement.error == "the worker died at stage moderate on each of 3 attempts"
     assert (settlement.code, settlement.retryable) == ("attempts_exhausted", True)
+
+
+def test_died_each_time_keeps_what_is_known_of_the_stages() -> None:
+    stages = (StageState("decode", status="done", progress=100, ms=3.0), StageState("judge", status="failed"))
+    assert died_each_time(a_job(NOW, stages=stages)).stages == stages
+
+
+def test_cancelled_job_has_ended_and_belongs_to_no_worker() -> None:
+    ended = cancelled(a_job(NOW, lease_owner="w", lease_until=NOW), NOW + timedelta(seconds=3))
+    assert (ended.status, ended.finished_at) == (JobStatus.CANCELLED, NOW + timedelta(seconds=3))
+    assert (ended.lease_owner, ended.lease_until) == (None, None)
 
 
 def test_died_each_time_keeps_the_last_error_that_an_attempt_told() -> None:

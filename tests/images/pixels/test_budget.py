@@ -35,16 +35,12 @@ def test_page_of_costs_names_the_same_size() -> None:
     assert re.findall(r"lossless WebP above (\d+)", PAGES["docs/how-to/tune.md"]) == [str(WEBP)]
 
 
-@pytest.mark.parametrize("resizer", [True, False])
-def test_budget_of_a_crop_counts_the_whole_picture(monkeypatch: pytest.MonkeyPatch, resizer: bool) -> None:
-    monkeypatch.setattr(budget, "fast", lambda: resizer)
+def test_budget_of_a_crop_counts_the_whole_picture() -> None:
     sizes = {f"w{width}": VariantSpec(width=width, format="avif", effort=6) for width in (2999, 3000)}
     source = Source(variants=sizes, original="delete")
     info = ImageInfo("jpeg", 8000, 6000)
-    whole = budget.HELD * 8000 * 6000
-    held = budget.HELD * 3000 * 2250 * (4 if resizer else 1)
-    working = 0 if resizer else held
-    assert needed_bytes(info, source, cropped=True) - needed_bytes(info, source) == whole + working - held
+    whole, reduced = budget.HELD * 8000 * 6000, budget.HELD * 4 * 3000 * 2250
+    assert needed_bytes(info, source, cropped=True) - needed_bytes(info, source) == whole - reduced
 
 
 def test_budget_counts_the_two_largest_formats_of_a_variant() -> None:
