@@ -1,4 +1,4 @@
-"""The page of operations: each operation, each parameter with its default and text, each code of a fault."""
+"""The pages of operations: each operation, each parameter with its default and text, each code of a fault."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from mediagate.images.operations import MOST_OUTPUTS, MOST_STEPS, STANDARD, Oper
 from mediagate.images.operations.filter.looks import LOOKS
 from mediagate.images.operations.problems import CODES
 
-PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "operations.md").read_text()
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+PAGE = (REFERENCE / "operations.md").read_text()
+FAMILIES = {path.stem: path.read_text() for path in sorted((REFERENCE / "operations").glob("*.md"))}
+ALL = "\n".join((PAGE, *FAMILIES.values()))
 
 
 def rows_of(operation: Operation[Any]) -> Iterator[str]:
@@ -27,17 +30,17 @@ def rows_of(operation: Operation[Any]) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("operation", STANDARD, ids=[operation.name for operation in STANDARD])
-def test_operations_page_describes_every_parameter(operation: Operation[Any]) -> None:
-    _, heading, rest = PAGE.partition(f"\n### {operation.name}\n")
-    assert heading, f"the page has no {operation.name}"
+def test_operations_pages_describe_every_parameter(operation: Operation[Any]) -> None:
+    _, heading, rest = ALL.partition(f"\n## {operation.name}\n")
+    assert heading, f"no page has {operation.name}"
     section = re.split(r"\n##+ ", rest)[0]
     summary = " ".join((operation.params.__doc__ or "").split())
     assert summary in " ".join(section.split())
     assert [line for line in section.splitlines() if line.startswith("| `")] == list(rows_of(operation))
 
 
-def test_operations_page_lists_nothing_else() -> None:
-    listed = re.findall(r"^### (\w+)$", PAGE, re.M)
+def test_operations_pages_list_nothing_else() -> None:
+    listed = [name for page in FAMILIES.values() for name in re.findall(r"^## (\w+)$", page, re.M)]
     assert sorted(listed) == sorted(operation.name for operation in STANDARD)
 
 
@@ -58,12 +61,12 @@ def test_operations_page_lists_every_code_of_a_fault() -> None:
 
 def test_operations_page_names_the_looks_and_limits() -> None:
     for name in LOOKS:
-        assert f"`{name}`" in PAGE
+        assert f"`{name}`" in ALL
     assert f"{MOST_STEPS} steps" in PAGE and f"{MOST_OUTPUTS} outputs" in PAGE
 
 
-def test_examples_of_the_operations_page_are_valid() -> None:
-    examples = re.findall(r"```json\n(.*?)```", PAGE, re.S)
+def test_examples_of_the_operations_pages_are_valid() -> None:
+    examples = re.findall(r"```json\n(.*?)```", ALL, re.S)
     assert examples
     for example in examples:
         parse(json.loads(example)["steps"], standard(), inputs=("logo",))
