@@ -34,7 +34,8 @@ PATH = [
     ("records.mark_notified", 1),
 ]
 """Every call that changes something outside the process, in order; a worker's first claim finds no job."""
-POINTS = [f"{call}:{when}:{count}" for call, count in PATH for when in ("before", "after")]
+POINTS = [f"{PATH[0][0]}:before:{PATH[0][1]}", *(f"{call}:after:{count}" for call, count in PATH)]
+"""Before the first call and after each: what is before a call is after the one that precedes it."""
 HOOKS = [
     f"hook:{name}" for name in ("pre_upload", "on_uploaded", "pre_process", "pre_verdict", "pre_store", "on_complete")
 ]
@@ -43,6 +44,11 @@ HOOKS = [
 def files(data_dir: Path) -> set[str]:
     root = data_dir / "files"
     return {str(p.relative_to(root)) for p in root.rglob("*") if p.is_file()} - {KEY}
+
+
+def whole_files(data_dir: Path) -> set[str]:
+    """Return the files that were written to their end."""
+    return {key for key in files(data_dir) if not key.startswith(".tmp/")}
 
 
 def forget_unfinished_writes(service: Server, data_dir: Path) -> None:
@@ -119,7 +125,7 @@ def wait_until_tidy(service: Server, data_dir: Path) -> tuple[int, set[str]]:
         page = httpx.get(f"{service.url}/media?sourceType=avatar").json()["items"]
         urls = [url for media in page for url in (*media["urls"].values(), media["originalUrl"])]
         published = {url.removeprefix(f"{MOUNT}/") for url in urls}
-        stored = files(data_dir)
+        stored = whole_files(data_dir)
         if stored == published and (not page or (data_dir / "told").exists()):
             break
         if not any(key.startswith("staging/") for key in stored - published):

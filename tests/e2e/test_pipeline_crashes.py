@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.test_crashes import CRASHING, files, forget_unfinished_writes
+from tests.e2e.test_crashes import CRASHING, files, forget_unfinished_writes, whole_files
 from tests.support.server import MOUNT, Server
 
 PATH = [
@@ -32,7 +32,8 @@ PATH = [
 ]
 """Every call that changes something outside the process, in order, for two inputs and two outputs of each; a worker's
 first claim finds no job."""
-POINTS = [f"{call}:{when}:{count}" for call, count in PATH for when in ("before", "after")]
+POINTS = [f"{PATH[0][0]}:before:{PATH[0][1]}", *(f"{call}:after:{count}" for call, count in PATH)]
+"""As in ``test_crashes``."""
 HOOKS = [f"hook:{name}" for name in ("pre_upload", "on_uploaded", "pre_process", "pre_verdict", "on_complete")]
 
 
@@ -96,9 +97,9 @@ def wait_until_tidy(service: Server, data_dir: Path) -> tuple[list[dict[str, obj
         urls = [output["url"] for job in jobs for output in job["outputs"]]
         named = {url.removeprefix(f"{MOUNT}/").partition("?")[0] for url in urls}
         ended = all(job["finishedAt"] for job in jobs)
-        if files(data_dir) == named and ended and (not jobs or (data_dir / "told").exists()):
+        if whole_files(data_dir) == named and ended and (not jobs or (data_dir / "told").exists()):
             break
-        if not ended or not any(key.startswith("staging/") for key in files(data_dir) - named):
+        if not ended or not any(key.startswith("staging/") for key in whole_files(data_dir) - named):
             time.sleep(0.2)
             continue
         service.stop()
