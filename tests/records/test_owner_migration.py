@@ -31,7 +31,9 @@ async def test_owner_migration_gives_existing_jobs_a_day_and_no_owner(
 ) -> None:
     before = tmp_path / "migrations"
     shutil.copytree(
-        MIGRATIONS, before, ignore=shutil.ignore_patterns("202611220*", "*_owner_data", "*_crops_and_looks")
+        MIGRATIONS,
+        before,
+        ignore=shutil.ignore_patterns("202611220*", "*_owner_data", "*_crops_and_looks", "*_batches"),
     )
     with monkeypatch.context() as patch:
         patch.setattr("mediagate.records.migration.MIGRATIONS", before)

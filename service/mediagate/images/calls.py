@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from io import BufferedReader
 from multiprocessing.connection import Connection
 from time import process_time
 from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -42,7 +43,7 @@ class Shared:
 shared = Shared()
 
 
-def probe(file: IO[bytes], source: Source, whole: bool, password: str | None = None) -> ImageInfo:
+def probe(file: BufferedReader, source: Source, whole: bool, password: str | None = None) -> ImageInfo:
     """Read a file's header, or with ``whole`` all of a picture; ``password`` is that of an encrypted document."""
     from mediagate.images import documents, pixels
 

@@ -6,7 +6,7 @@ The library of documents is loaded with the first one.
 from __future__ import annotations
 
 from functools import partial
-from typing import IO
+from io import BufferedReader
 
 from mediagate.config import Source
 from mediagate.errors import ImageTooLarge, UndecodableImage
@@ -24,11 +24,9 @@ BYTES_PER_PIXEL = 12
 MOST_PAGES = 1_000_000
 
 
-def begins_document(file: IO[bytes]) -> bool:
-    """Return whether a file begins as a document does; it is read from its beginning afterwards."""
-    head = file.read(HEAD_BYTES)
-    file.seek(0)
-    return is_document(head)
+def begins_document(file: BufferedReader) -> bool:
+    """Return whether a file begins as a document does, without reading from it."""
+    return is_document(file.peek(HEAD_BYTES))
 
 
 def probe(data: bytes, source: Source, password: str | None) -> ImageInfo:
