@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mediagate.moderation import Moderator, Picture, RemoteModerator
     from mediagate.parts import (
         AUTHORIZE,
+        CALLBACKS,
         EVENTS,
         MODERATOR,
         OPERATIONS,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
         RejudgementStatus,
         Rejudging,
         Rendered,
+        ResultFile,
         Stage,
         Status,
         StepEnd,
@@ -69,6 +71,7 @@ _HOMES = {
     "AUTHORIZE": "mediagate.parts",
     "Action": "mediagate.values",
     "Authorize": "mediagate.parts",
+    "CALLBACKS": "mediagate.parts",
     "Check": "mediagate.kernel",
     "CropBox": "mediagate.values",
     "DirectUpload": "mediagate.values",
@@ -115,6 +118,7 @@ _HOMES = {
     "RejudgementStatus": "mediagate.values",
     "Rejudging": "mediagate.values",
     "Rendered": "mediagate.values",
+    "ResultFile": "mediagate.values",
     "STORAGE": "mediagate.parts",
     "Settings": "mediagate.config",
     "Source": "mediagate.config",
@@ -148,6 +152,7 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "AUTHORIZE",
+    "CALLBACKS",
     "EVENTS",
     "MODERATOR",
     "OPERATIONS",
@@ -197,6 +202,7 @@ __all__ = [
     "Rejudging",
     "RemoteModerator",
     "Rendered",
+    "ResultFile",
     "Settings",
     "Source",
     "Stage",

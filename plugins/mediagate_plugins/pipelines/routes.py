@@ -33,6 +33,7 @@ class PipelineRoutes:
             self._rules,
             ad_hoc=self._rules.may_ad_hoc(principal),
             timeout_s=self._gate.settings.image_timeout_s,
+            credits=self._gate.credits,
         )
         return JSONResponse(body, headers=NO_STORE)
 
@@ -42,6 +43,7 @@ class PipelineRoutes:
         async with self._gate.receive_pipeline(request, self._rules.source_type, dry_run=dry_run) as reception:
             _check_query(request)
             asked = await self._read(reception)
+            reception.check_callback(asked.callback_url)
             await _add_references(reception, asked)
             estimates = await self._estimates(reception, asked)
             if dry_run:
@@ -94,6 +96,7 @@ class PipelineRoutes:
             "outputs": list(asked.recipe.outputs),
             "retention": self._retention(asked),
             "costs": [cost.to_json() for cost in costs],
+            "credits": reception.price_of(asked.recipe),
             **({"ignored": ignored} if ignored else {}),
         }
 

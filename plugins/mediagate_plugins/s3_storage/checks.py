@@ -129,7 +129,8 @@ async def _list(storage: S3Storage, folder: str) -> None:
 async def _exposed(storage: S3Storage, folder: str, key: str) -> list[str]:
     """Return a problem if a public file is unreadable without a signature, or a private one is readable."""
     options = storage.options
-    bases = [storage.address(key).removesuffix(key)]
+    name = options.key_prefixes.name_of(key)
+    bases = [storage.address(key).removesuffix(name)]
     if options.public_url:
         bases.append(f"{options.public_url.rstrip('/')}/")
     if url := storage.url(key):
@@ -141,7 +142,7 @@ async def _exposed(storage: S3Storage, folder: str, key: str) -> list[str]:
     return [
         f"{base}{folder} is publicly readable: allow public reads of public sources only"
         for base in bases
-        if (await _answer(storage, base + key))[0] == 200
+        if (await _answer(storage, base + name))[0] == 200
     ]
 
 
@@ -169,7 +170,7 @@ async def _lifecycle(storage: S3Storage) -> str:
     problems, notes = [], []
     for bucket in _names(storage):
         places = {kind: storage.options.place(kind) for kind in ("media/", "originals/", "staging/")}
-        here = {kind: before + kind for kind, (place, before) in places.items() if place == bucket}
+        here = {kind: name for kind, (place, name) in places.items() if place == bucket}
         try:
             found = remarks(
                 await storage.connection.ask(bucket, partial(_rules, client, bucket)),

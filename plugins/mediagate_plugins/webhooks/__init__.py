@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mediagate import EVENTS, RECORDS, DirectUpload, EventType, IncomingUpload, MediaGate, plugin
+from mediagate import CALLBACKS, EVENTS, RECORDS, DirectUpload, EventType, IncomingUpload, MediaGate, plugin
 from mediagate.errors import ConfigError, InvalidParameter
 from mediagate.records import Database
 from mediagate_plugins.webhooks.admin import WEBHOOKS, Webhooks
@@ -73,6 +73,7 @@ async def webhooks(
     await gate.enter(poster)
     await gate.enter(callback_poster)
     gate.decorate(EVENTS, _wanted(receivers, callbacks))
+    gate.decorate(CALLBACKS, callbacks is not None)
     schema = event_schema()
 
     async def show_schema(request: Request) -> Response:

@@ -25,8 +25,8 @@ def event_schema() -> dict[str, Any]:
         ),
         EventType.JOB_FAILED: _job("FAILED", error=_or_null(TEXT), code=_or_null(TEXT), retryable={"type": "boolean"}),
         EventType.JOB_CANCELLED: _job("CANCELLED"),
-        EventType.MEDIA_DELETED: _object(
-            jobId=TEXT, mediaId=TEXT, sourceType=TEXT, sourceId=TEXT, clientReferenceId=_or_null(TEXT)
+        EventType.MEDIA_DELETED: _owned(
+            _object(jobId=TEXT, mediaId=TEXT, sourceType=TEXT, sourceId=TEXT, clientReferenceId=_or_null(TEXT))
         ),
     }
     events = [_object(type={"const": kind.value}, timestamp=MOMENT, data=schema) for kind, schema in data.items()]
@@ -38,8 +38,13 @@ def event_schema() -> dict[str, Any]:
     }
 
 
+def _owned(schema: dict[str, Any]) -> dict[str, Any]:
+    schema["properties"]["owner"] = _or_null(TEXT) | {"description": "Missing in events that release 0.1.0 wrote."}
+    return schema
+
+
 def _job(status: str, **more: dict[str, Any]) -> dict[str, Any]:
-    return _object(
+    schema = _object(
         jobId=TEXT,
         status={"const": status},
         sourceType=TEXT,
@@ -64,6 +69,9 @@ def _job(status: str, **more: dict[str, Any]) -> dict[str, Any]:
         ),
         **more,
     )
+    credits = _object(amount=COUNT, charged={"type": "boolean"})
+    schema["properties"]["credits"] = credits | {"description": "Missing in events that release 0.1.0 wrote."}
+    return _owned(schema)
 
 
 def _stage() -> dict[str, Any]:
@@ -101,6 +109,10 @@ def _completed() -> dict[str, Any]:
         "media": _or_null(_media())
         | {"description": "null for a pipeline, and if the picture was deleted before this was sent."},
         "outputs": _list(_output()) | {"description": "Of a pipeline; see GET /status/{jobId} for its other fields."},
+        "result": _or_null(
+            _object(name=TEXT, url=PICTURE_URL, mimeType=TEXT, bytes=COUNT, width=COUNT, height=COUNT)
+        )
+        | {"description": "The only output of a pipeline, or the largest variant; null without one, or with several."},
         "resultVariant": TEXT | {"description": "The largest variant below the gate's limit, if it sends any."},
         "resultContentType": TEXT,
         "resultBase64": TEXT | {"contentEncoding": "base64"},

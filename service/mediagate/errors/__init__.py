@@ -39,6 +39,8 @@ MediagateError
 │   ├── AnimationRefused         422 animation_refused
 │   ├── UploadMismatch           422 upload_mismatch
 │   ├── IdempotencyKeyReused     422 idempotency_key_reused
+│   ├── CallbacksUnavailable     422 callbacks_unavailable
+│   ├── ConflictingParameters    422 conflicting_parameters
 │   ├── InvalidPipeline          422 invalid_pipeline
 │   ├── OperationFailed          422 operation_failed
 │   ├── RateLimited              429 rate_limited
@@ -94,6 +96,8 @@ from mediagate.errors.processing import (
 )
 from mediagate.errors.requests import (
     BadUpload,
+    CallbacksUnavailable,
+    ConflictingParameters,
     CrossSiteRequest,
     FileNotServed,
     Forbidden,
@@ -146,7 +150,9 @@ from mediagate.errors.unavailable import (
 __all__ = [
     "AnimationRefused",
     "BadUpload",
+    "CallbacksUnavailable",
     "ConfigError",
+    "ConflictingParameters",
     "CrossSiteRequest",
     "ExportFailed",
     "FileNotServed",

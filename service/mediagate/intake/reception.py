@@ -7,21 +7,26 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mediagate.errors import BadUpload, MediaNotFound, ObjectNotFound, UploadNotReceived
 from mediagate.intake.admission import Admission
 from mediagate.intake.body import Patience, open_body
+from mediagate.intake.callbacks import check_callback
 from mediagate.intake.declaration import check_current, find_upload, unknown_upload
 from mediagate.intake.idempotency import ReservedKey
 from mediagate.intake.multipart import MAX_REQUEST, MOST_FILES, FormFile, receive_pipeline
 from mediagate.intake.pipelines import OrderInput, PipelineOrder, accept_order
 from mediagate.intake.plain import receive_json
+from mediagate.intake.prices import pipeline_price
 from mediagate.intake.spool import receive_source
 from mediagate.kernel import Incoming
 from mediagate.parts import Parts
 from mediagate.storage import streaming
 from mediagate.values import ImageInfo, Job, Media, Principal, owner_and_key
+
+if TYPE_CHECKING:
+    from mediagate.images import Recipe
 
 JSON = "application/json"
 
@@ -69,6 +74,15 @@ class Reception:
     async def probe(self) -> list[ImageInfo]:
         """Return the information in the header of each file on which the steps run; raises like ``ImagePool.probe``."""
         return [await self._references.probe(file) for file in self.files if file.picture is None]
+
+    def check_callback(self, url: str | None) -> None:
+        """Raise ``CallbacksUnavailable`` for a URL that nothing would call."""
+        self._references.check_callback(url)
+
+    def price_of(self, recipe: Recipe) -> int:
+        """Return what a recipe costs in credits on these files, or on one picture if there are none."""
+        ops, pictures = [step.op for step in recipe.steps], sum(file.picture is None for file in self.files)
+        return self._references.price_of(ops, pictures or 1)
 
     async def accept(self, order: PipelineOrder) -> Job:
         """Record the job of an order of these files and return it, or that of the first order under the same key.
@@ -136,6 +150,14 @@ class References:
     async def probe(self, file: FormFile) -> ImageInfo:
         """Return the information in the header of a file."""
         return await self._parts.images.probe(file.file.path, self._source)
+
+    def check_callback(self, url: str | None) -> None:
+        """Raise ``CallbacksUnavailable`` for a URL that nothing would call."""
+        check_callback(url, self._parts)
+
+    def price_of(self, ops: Iterable[str], pictures: int) -> int:
+        """Return what operations cost on some pictures."""
+        return pipeline_price(ops, pictures, self._parts)
 
     async def accept(
         self, order: PipelineOrder, principal: Principal | None, held: ReservedKey | None

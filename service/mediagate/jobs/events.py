@@ -21,7 +21,8 @@ ENDS: Mapping[JobStatus, EventType] = {
 def job_events(job: Job, parts: Parts, outputs: tuple[Output, ...] = ()) -> tuple[Event, ...]:
     """Return the events to record for a job that has ended, with the outputs of a pipeline."""
     moment = job.finished_at or utcnow()
-    return _event(parts, ENDS[job.status], job.id, moment, Status(job, None, outputs).to_json(poll_after_ms=0))
+    data = Status(job, None, outputs).to_json(poll_after_ms=0) | {"owner": job.owner_id}
+    return _event(parts, ENDS[job.status], job.id, moment, data)
 
 
 def deletion_events(media: Media, parts: Parts, now: datetime) -> tuple[Event, ...]:
@@ -32,6 +33,7 @@ def deletion_events(media: Media, parts: Parts, now: datetime) -> tuple[Event, .
         "sourceType": media.source_type,
         "sourceId": media.source_id,
         "clientReferenceId": media.client_reference_id,
+        "owner": media.owner_id,
     }
     return _event(parts, EventType.MEDIA_DELETED, media.job_id, now, data)
 

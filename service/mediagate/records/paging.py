@@ -1,4 +1,4 @@
-"""Cursors: the end of a page of media or jobs. The order is creation, then id, newest first."""
+"""Pages of media or jobs, by cursor or by offset. The order is creation, then id, newest first."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from mediagate.errors import InvalidParameter
 from mediagate.values import Job, Media
+
+MOST_COUNTED = 100_000
+"""At which number of rows a ``total`` ends: counting more would take as long as many pages."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)

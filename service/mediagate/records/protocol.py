@@ -138,12 +138,14 @@ class Records(Protocol):
         *,
         limit: int,
         cursor: str | None = None,
+        offset: int | None = None,
         owner_id: str | None = None,
         now: datetime | None = None,
     ) -> MediaPage:
         """Return a page of media, newest first; raises ``InvalidParameter`` for a malformed cursor.
 
-        ``owner_id`` restricts the page to that owner's media. ``now`` omits media that have expired by then.
+        With ``offset`` and no cursor, it begins after that many media and has their ``total``; counting may end at
+        100,000. ``owner_id`` restricts the page to that owner's media. ``now`` omits media that have expired by then.
         """
 
     async def list_jobs(
@@ -155,8 +157,12 @@ class Records(Protocol):
         source_id: str | None = None,
         limit: int,
         cursor: str | None = None,
+        offset: int | None = None,
     ) -> JobPage:
-        """Return a page of jobs with their media, newest first, filtered by each given value; cursors as above."""
+        """Return a page of jobs with their media, newest first, filtered by each given value.
+
+        Cursors and offsets are as above.
+        """
 
     async def usage(self, *, owner_id: str | None, first: date, last: date) -> UsageReport:
         """Return the usage of one owner or of all, summed over jobs by UTC day of upload and by key.

@@ -8,6 +8,7 @@ from mediagate.values.ids import new_id
 from mediagate.values.image import Decision, ImageInfo, Rendered, RenderedFile, Verdict
 from mediagate.values.incoming_upload import IncomingUpload
 from mediagate.values.job import Job, JobKind, JobPage, JobState, JobStatus, Stage
+from mediagate.values.key_prefixes import KeyPrefixes, check_key_prefix
 from mediagate.values.layout import (
     CONTENT_TYPES,
     EXTENSIONS,
@@ -44,6 +45,7 @@ from mediagate.values.rejudging import (
     Rejudging,
     rejudgement_id,
 )
+from mediagate.values.result_file import ResultFile
 from mediagate.values.stages import UPLOAD, StageState, StageStatus, planned
 from mediagate.values.status import FileUrl, PublishedMedia, Status, UrlOf, published, status_of
 from mediagate.values.times import iso, utcnow
@@ -93,6 +95,7 @@ __all__ = [
     "JobPage",
     "JobState",
     "JobStatus",
+    "KeyPrefixes",
     "Media",
     "MediaPage",
     "Output",
@@ -110,6 +113,7 @@ __all__ = [
     "Rejudging",
     "Rendered",
     "RenderedFile",
+    "ResultFile",
     "Stage",
     "StageState",
     "StageStatus",
@@ -126,6 +130,7 @@ __all__ = [
     "Verdict",
     "added",
     "callback_problem",
+    "check_key_prefix",
     "check_owner",
     "display_name",
     "file_names",

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sized
 from datetime import date, datetime
 from typing import TypeVar
 
-from mediagate.records.paging import cursor_after, read_cursor
+from mediagate.records.paging import MOST_COUNTED, cursor_after, read_cursor
 from mediagate.values import Job, JobStatus, Media, Usage, UsageReport, added
 
 Listed = TypeVar("Listed", Job, Media)
 
 
-def page(found: Iterable[Listed], limit: int, cursor: str | None) -> tuple[list[Listed], str | None]:
-    """Return one page after the cursor, newest first, and the cursor of the next page if there is one.
+def page(found: Iterable[Listed], limit: int, cursor: str | None, offset: int) -> tuple[list[Listed], str | None]:
+    """Return a page after the cursor and ``offset`` rows, newest first, and the cursor of the next page, if any.
 
     Raises ``InvalidParameter`` for a malformed cursor.
     """
@@ -21,7 +21,13 @@ def page(found: Iterable[Listed], limit: int, cursor: str | None) -> tuple[list[
     if cursor is not None:
         after = read_cursor(cursor)
         rows = [row for row in rows if _place(row) < after]
+    rows = rows[offset:]
     return rows[:limit], cursor_after(rows[limit - 1]) if len(rows) > limit else None
+
+
+def counted(found: Sized, offset: int | None) -> int | None:
+    """Return the total for a page by offset."""
+    return None if offset is None else min(len(found), MOST_COUNTED)
 
 
 def media_where(
@@ -83,4 +89,5 @@ def usage_report(jobs: Iterable[Job], owner_id: str | None, first: date, last: d
 
 
 def _usage_of(job: Job) -> Usage:
-    return Usage(1, job.bytes, job.bytes_out, job.model_runs, {job.status: 1})
+    charged = job.credits if job.status is JobStatus.COMPLETE else 0
+    return Usage(1, job.bytes, job.bytes_out, job.model_runs, {job.status: 1}, charged)

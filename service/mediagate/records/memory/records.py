@@ -131,12 +131,13 @@ class MemoryRecords(Records):
         *,
         limit: int,
         cursor: str | None = None,
+        offset: int | None = None,
         owner_id: str | None = None,
         now: datetime | None = None,
     ) -> MediaPage:
         found = lists.media_where(self._media.values(), source_type, source_id, owner_id, now)
-        items, next_cursor = lists.page(found, limit, cursor)
-        return MediaPage(tuple(items), next_cursor)
+        items, next_cursor = lists.page(found, limit, cursor, offset or 0)
+        return MediaPage(tuple(items), next_cursor, lists.counted(found, offset))
 
     async def list_jobs(
         self,
@@ -147,10 +148,12 @@ class MemoryRecords(Records):
         source_id: str | None = None,
         limit: int,
         cursor: str | None = None,
+        offset: int | None = None,
     ) -> JobPage:
         found = lists.jobs_where(self._jobs.values(), owner_id, status, source_type, source_id)
-        jobs, next_cursor = lists.page(found, limit, cursor)
-        return JobPage(tuple(self.outputs.state_of(job, self._media) for job in jobs), next_cursor)
+        jobs, next_cursor = lists.page(found, limit, cursor, offset or 0)
+        states = tuple(self.outputs.state_of(job, self._media) for job in jobs)
+        return JobPage(states, next_cursor, lists.counted(found, offset))
 
     async def usage(self, *, owner_id: str | None, first: date, last: date) -> UsageReport:
         return lists.usage_report(self._jobs.values(), owner_id, first, last)

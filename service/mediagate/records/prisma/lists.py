@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from mediagate.records.client_patches import Prisma
-from mediagate.records.paging import cursor_after, read_cursor
+from mediagate.records.paging import MOST_COUNTED, cursor_after, read_cursor
 from mediagate.records.prisma.media import media_where
 from mediagate.records.prisma.outputs import read_outputs
 from mediagate.records.prisma.rows import job_of, media_of
@@ -23,6 +24,7 @@ async def media_page(
     *,
     limit: int,
     cursor: str | None,
+    offset: int | None,
     owner_id: str | None,
     now: datetime | None,
 ) -> MediaPage:
@@ -30,15 +32,17 @@ async def media_page(
     where = _behind(cursor, sourceType=source_type, sourceId=source_id, ownerId=owner_id)
     if now is not None:
         where["AND"] = [{"OR": [{"expiresAt": None}, {"expiresAt": {"gt": now}}]}]
-    found = await media_where(client, where, order=NEWEST_FIRST, take=limit + 1)
+    found = await media_where(client, where, order=NEWEST_FIRST, take=limit + 1, skip=offset or 0)
     items = tuple(found.values())[:limit]
-    return MediaPage(items, cursor_after(items[-1]) if len(found) > limit else None)
+    total = None if offset is None else await _counted(client.mediagatemedia.count, where)
+    return MediaPage(items, cursor_after(items[-1]) if len(found) > limit else None, total)
 
 
 async def job_page(
     client: Prisma,
     limit: int,
     cursor: str | None,
+    offset: int | None,
     *,
     owner_id: str | None,
     status: JobStatus | None,
@@ -51,7 +55,11 @@ async def job_page(
     )
     rows = await query(
         lambda: client.mediagatejob.find_many(
-            where=where, order=NEWEST_FIRST, take=limit + 1, include={"media": {"include": {"variants": True}}}
+            where=where,
+            order=NEWEST_FIRST,
+            take=limit + 1,
+            skip=offset or 0,
+            include={"media": {"include": {"variants": True}}},
         )
     )
     jobs = {row.id: job_of(row) for row in rows[:limit]}
@@ -60,7 +68,12 @@ async def job_page(
         JobState(jobs[row.id], media_of(row.media) if row.media else None, outputs.get(row.id, ()))
         for row in rows[:limit]
     )
-    return JobPage(items, cursor_after(items[-1].job) if len(rows) > limit else None)
+    total = None if offset is None else await _counted(client.mediagatejob.count, where)
+    return JobPage(items, cursor_after(items[-1].job) if len(rows) > limit else None, total)
+
+
+async def _counted(count: Callable[..., Awaitable[int]], where: Any) -> int:
+    return await query(lambda: count(where=where, take=MOST_COUNTED))
 
 
 def _behind(cursor: str | None, **columns: str | None) -> Any:

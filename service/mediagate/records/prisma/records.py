@@ -172,11 +172,19 @@ class PrismaRecords(Records):
         *,
         limit: int,
         cursor: str | None = None,
+        offset: int | None = None,
         owner_id: str | None = None,
         now: datetime | None = None,
     ) -> MediaPage:
         return await lists.media_page(
-            self.client, source_type, source_id, limit=limit, cursor=cursor, owner_id=owner_id, now=now
+            self.client,
+            source_type,
+            source_id,
+            limit=limit,
+            cursor=cursor,
+            offset=offset,
+            owner_id=owner_id,
+            now=now,
         )
 
     async def list_jobs(
@@ -188,9 +196,17 @@ class PrismaRecords(Records):
         source_id: str | None = None,
         limit: int,
         cursor: str | None = None,
+        offset: int | None = None,
     ) -> JobPage:
         return await lists.job_page(
-            self.client, limit, cursor, owner_id=owner_id, status=status, source_type=source_type, source_id=source_id
+            self.client,
+            limit,
+            cursor,
+            offset,
+            owner_id=owner_id,
+            status=status,
+            source_type=source_type,
+            source_id=source_id,
         )
 
     async def usage(self, *, owner_id: str | None, first: date, last: date) -> UsageReport:
