@@ -22,8 +22,10 @@ export const statusLine = (jobId, needsKey) =>
 
 export function uploadLine(file, { sourceType, sourceId }, needsKey) {
   const name = harmless(file.name || "picture").replace(/["\\]/g, "\\$&");
-  const fields = [`sourceType=${sourceType}`, `sourceId=${sourceId}`, `file=@"${name}"`];
-  return `curl${needsKey ? KEY : ""} ${fields.map((field) => `-F ${quoted(field)}`).join(" ")} ${quoted(address("upload"))}`;
+  // curl reads a value of -F that begins with @ or < from a file, and takes what follows a ; for options.
+  const plain = /^[@<]|;/.test(sourceId) ? "--form-string" : "-F";
+  const fields = [`-F ${quoted(`sourceType=${sourceType}`)}`, `${plain} ${quoted(`sourceId=${sourceId}`)}`];
+  return `curl${needsKey ? KEY : ""} ${fields.join(" ")} -F ${quoted(`file=@"${name}"`)} ${quoted(address("upload"))}`;
 }
 
 /** Copy a text to the clipboard; resolves to whether that succeeded. */

@@ -25,8 +25,8 @@ def event_schema() -> dict[str, Any]:
         ),
         EventType.JOB_FAILED: _job("FAILED", error=_or_null(TEXT), code=_or_null(TEXT), retryable={"type": "boolean"}),
         EventType.JOB_CANCELLED: _job("CANCELLED"),
-        EventType.MEDIA_DELETED: _owned(
-            _object(jobId=TEXT, mediaId=TEXT, sourceType=TEXT, sourceId=TEXT, clientReferenceId=_or_null(TEXT))
+        EventType.MEDIA_DELETED: _object(
+            jobId=TEXT, mediaId=TEXT, sourceType=TEXT, sourceId=TEXT, clientReferenceId=_or_null(TEXT)
         ),
     }
     events = [_object(type={"const": kind.value}, timestamp=MOMENT, data=schema) for kind, schema in data.items()]
@@ -36,11 +36,6 @@ def event_schema() -> dict[str, Any]:
         "description": "The body of a webhook. Properties may be added; required ones are never removed.",
         "oneOf": events,
     }
-
-
-def _owned(schema: dict[str, Any]) -> dict[str, Any]:
-    schema["properties"]["owner"] = _or_null(TEXT) | {"description": "Missing in events that release 0.1.0 wrote."}
-    return schema
 
 
 def _job(status: str, **more: dict[str, Any]) -> dict[str, Any]:
@@ -69,9 +64,10 @@ def _job(status: str, **more: dict[str, Any]) -> dict[str, Any]:
         ),
         **more,
     )
-    credits = _object(amount=COUNT, charged={"type": "boolean"})
-    schema["properties"]["credits"] = credits | {"description": "Missing in events that release 0.1.0 wrote."}
-    return _owned(schema)
+    later = {"owner": _or_null(TEXT), "credits": _object(amount=COUNT, charged={"type": "boolean"})}
+    for name, property_ in later.items():
+        schema["properties"][name] = property_ | {"description": "Missing in events that release 0.1.0 wrote."}
+    return schema
 
 
 def _stage() -> dict[str, Any]:

@@ -26,14 +26,13 @@ def job_events(job: Job, parts: Parts, outputs: tuple[Output, ...] = ()) -> tupl
 
 
 def deletion_events(media: Media, parts: Parts, now: datetime) -> tuple[Event, ...]:
-    """Return the events to record for a media that is deleted now."""
+    """Return the events to record for a media that is deleted now; without its owner, whose erasure they survive."""
     data = {
         "jobId": media.job_id,
         "mediaId": media.id,
         "sourceType": media.source_type,
         "sourceId": media.source_id,
         "clientReferenceId": media.client_reference_id,
-        "owner": media.owner_id,
     }
     return _event(parts, EventType.MEDIA_DELETED, media.job_id, now, data)
 
