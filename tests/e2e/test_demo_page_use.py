@@ -215,6 +215,17 @@ def test_invalid_source_id_is_refused_before_the_upload(page: Page, data: Path) 
     assert page.evaluate("document.activeElement.id") == "source-id"
 
 
+def test_source_id_of_any_text_is_uploaded_and_listed(page: Page, data: Path) -> None:
+    page.fill("#source-id", "ann@example.com/写真 100%")
+    card = choose(page, data / "formats" / "hopper.jpg")
+    expect_state(card, "COMPLETE")
+    expect(card.locator("img.loaded")).to_be_visible(timeout=SLOW_MS)
+    page.reload()
+    page.fill("#source-id", "ann@example.com/写真 100%")
+    page.locator("#source-id").blur()
+    expect(page.locator("#earlier .card")).to_have_count(1, timeout=SLOW_MS)
+
+
 def test_demo_page_at_another_path_finds_the_gate(browser: Browser, data: Path, tmp_path: Path) -> None:
     with running("demo_gate:deeper", tmp_path / "data", MEDIAGATE_IMAGE_PROCESSES="1") as server:
         page = browser.new_page()

@@ -129,18 +129,18 @@ async def _list(storage: S3Storage, folder: str) -> None:
 async def _exposed(storage: S3Storage, folder: str, key: str) -> list[str]:
     """Return a problem if a public file is unreadable without a signature, or a private one is readable."""
     options = storage.options
-    name = options.key_prefixes.name_of(key)
+    name, below = options.key_prefixes.name_of(key), options.key_prefixes.name_of(folder)
     bases = [storage.address(key).removesuffix(name)]
     if options.public_url:
         bases.append(f"{options.public_url.rstrip('/')}/")
     if url := storage.url(key):
         status = (await _answer(storage, url))[0]
-        problem = f"{bases[1]}{folder} answers {status or 'nothing'} for an existing file: correct public_url"
+        problem = f"{bases[1]}{below} answers {status or 'nothing'} for an existing file: correct public_url"
         return [] if status == 200 else [problem]
     if folder != "staging/" and segment(key, 1) not in options.private_sources:
         return []
     return [
-        f"{base}{folder} is publicly readable: allow public reads of public sources only"
+        f"{base}{below} is publicly readable: allow public reads of public sources only"
         for base in bases
         if (await _answer(storage, base + name))[0] == 200
     ]
