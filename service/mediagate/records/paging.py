@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from mediagate.errors import InvalidParameter
@@ -14,6 +15,15 @@ MOST_COUNTED = 100_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _CURSOR = re.compile(r"(\d{1,14})\.([\w-]{1,64})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """Which page is asked for: of ``limit`` rows, after a cursor or after ``offset`` rows."""
+
+    limit: int
+    cursor: str | None
+    offset: int | None
 
 
 def cursor_after(last: Job | Media) -> str:

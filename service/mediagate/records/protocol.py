@@ -144,8 +144,8 @@ class Records(Protocol):
     ) -> MediaPage:
         """Return a page of media, newest first; raises ``InvalidParameter`` for a malformed cursor.
 
-        With ``offset`` and no cursor, it begins after that many media and has their ``total``; counting may end at
-        100,000. ``owner_id`` restricts the page to that owner's media. ``now`` omits media that have expired by then.
+        ``owner_id`` restricts the page to that owner's media. ``now`` omits media that have expired by then. With
+        ``offset`` and no cursor, the page begins after that many, and has a ``total``, of which 100,000 are counted.
         """
 
     async def list_jobs(
@@ -159,10 +159,7 @@ class Records(Protocol):
         cursor: str | None = None,
         offset: int | None = None,
     ) -> JobPage:
-        """Return a page of jobs with their media, newest first, filtered by each given value.
-
-        Cursors and offsets are as above.
-        """
+        """Return a page of jobs with their media, newest first, filtered by each given value; pages as above."""
 
     async def usage(self, *, owner_id: str | None, first: date, last: date) -> UsageReport:
         """Return the usage of one owner or of all, summed over jobs by UTC day of upload and by key.
@@ -291,10 +288,7 @@ class Records(Protocol):
         """
 
     async def forget(self, *, now: datetime) -> int:
-        """Delete last turns that no longer affect new jobs, and expired keys.
-
-        Returns the number of keys.
-        """
+        """Delete expired keys, and last turns that no longer affect new jobs; returns the number of keys."""
 
     # -- outbox
 

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sized
+from collections.abc import Collection, Container, Iterable, Mapping
 from datetime import date, datetime
 from typing import TypeVar
 
-from mediagate.records.paging import MOST_COUNTED, cursor_after, read_cursor
+from mediagate.records.paging import MOST_COUNTED, Paging, cursor_after, read_cursor
 from mediagate.values import Job, JobStatus, Media, Usage, UsageReport, added
 
 Listed = TypeVar("Listed", Job, Media)
 
 
-def page(found: Iterable[Listed], limit: int, cursor: str | None, offset: int) -> tuple[list[Listed], str | None]:
-    """Return a page after the cursor and ``offset`` rows, newest first, and the cursor of the next page, if any.
+def page(found: Collection[Listed], wanted: Paging) -> tuple[list[Listed], str | None, int | None]:
+    """Return the rows of a page, newest first, the cursor of the next page, if any, and the total of one by offset.
 
     Raises ``InvalidParameter`` for a malformed cursor.
     """
     rows = sorted(found, key=_place, reverse=True)
-    if cursor is not None:
-        after = read_cursor(cursor)
+    if wanted.cursor is not None:
+        after = read_cursor(wanted.cursor)
         rows = [row for row in rows if _place(row) < after]
-    rows = rows[offset:]
-    return rows[:limit], cursor_after(rows[limit - 1]) if len(rows) > limit else None
-
-
-def counted(found: Sized, offset: int | None) -> int | None:
-    """Return the total for a page by offset."""
-    return None if offset is None else min(len(found), MOST_COUNTED)
+    total = None if wanted.offset is None else min(len(rows), MOST_COUNTED)
+    rows, limit = rows[wanted.offset or 0 :], wanted.limit
+    return rows[:limit], cursor_after(rows[limit - 1]) if len(rows) > limit else None, total
 
 
 def media_where(

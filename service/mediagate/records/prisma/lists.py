@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from mediagate.records.client_patches import Prisma
-from mediagate.records.paging import MOST_COUNTED, cursor_after, read_cursor
+from mediagate.records.paging import MOST_COUNTED, Paging, cursor_after, read_cursor
 from mediagate.records.prisma.media import media_where
 from mediagate.records.prisma.outputs import read_outputs
 from mediagate.records.prisma.rows import job_of, media_of
@@ -21,29 +21,23 @@ async def media_page(
     client: Prisma,
     source_type: str,
     source_id: str | None,
-    *,
-    limit: int,
-    cursor: str | None,
-    offset: int | None,
+    page: Paging,
     owner_id: str | None,
     now: datetime | None,
 ) -> MediaPage:
     """Return a page of media, newest first, without media that have expired by ``now``."""
-    where = _behind(cursor, sourceType=source_type, sourceId=source_id, ownerId=owner_id)
+    where = _behind(page.cursor, sourceType=source_type, sourceId=source_id, ownerId=owner_id)
     if now is not None:
         where["AND"] = [{"OR": [{"expiresAt": None}, {"expiresAt": {"gt": now}}]}]
-    found = await media_where(client, where, order=NEWEST_FIRST, take=limit + 1, skip=offset or 0)
-    items = tuple(found.values())[:limit]
-    total = None if offset is None else await _counted(client.mediagatemedia.count, where)
-    return MediaPage(items, cursor_after(items[-1]) if len(found) > limit else None, total)
+    found = await media_where(client, where, order=NEWEST_FIRST, take=page.limit + 1, skip=page.offset or 0)
+    items = tuple(found.values())[: page.limit]
+    total = None if page.offset is None else await _counted(client.mediagatemedia.count, where)
+    return MediaPage(items, cursor_after(items[-1]) if len(found) > page.limit else None, total)
 
 
 async def job_page(
     client: Prisma,
-    limit: int,
-    cursor: str | None,
-    offset: int | None,
-    *,
+    page: Paging,
     owner_id: str | None,
     status: JobStatus | None,
     source_type: str | None,
@@ -51,25 +45,25 @@ async def job_page(
 ) -> JobPage:
     """Return a page of jobs with their media, newest first, in one request."""
     where = _behind(
-        cursor, ownerId=owner_id, status=status and status.value, sourceType=source_type, sourceId=source_id
+        page.cursor, ownerId=owner_id, status=status and status.value, sourceType=source_type, sourceId=source_id
     )
     rows = await query(
         lambda: client.mediagatejob.find_many(
             where=where,
             order=NEWEST_FIRST,
-            take=limit + 1,
-            skip=offset or 0,
+            take=page.limit + 1,
+            skip=page.offset or 0,
             include={"media": {"include": {"variants": True}}},
         )
     )
-    jobs = {row.id: job_of(row) for row in rows[:limit]}
+    jobs = {row.id: job_of(row) for row in rows[: page.limit]}
     outputs = await read_outputs(client, jobs.values())
     items = tuple(
         JobState(jobs[row.id], media_of(row.media) if row.media else None, outputs.get(row.id, ()))
-        for row in rows[:limit]
+        for row in rows[: page.limit]
     )
-    total = None if offset is None else await _counted(client.mediagatejob.count, where)
-    return JobPage(items, cursor_after(items[-1].job) if len(rows) > limit else None, total)
+    total = None if page.offset is None else await _counted(client.mediagatejob.count, where)
+    return JobPage(items, cursor_after(items[-1].job) if len(rows) > page.limit else None, total)
 
 
 async def _counted(count: Callable[..., Awaitable[int]], where: Any) -> int:
