@@ -44,8 +44,8 @@ class MediaGate(Kernel, Calls):
     ``sources`` maps each source type to its policy. Settings come from ``settings``, by default from ``MEDIAGATE_*``;
     ``moderation`` overrides the setting of that name. ``authorize`` identifies the caller of a request and limits each
     caller to its own uploads; without it, and without a plugin that provides one, there is no access control.
-    ``credits`` are the prices of jobs: of an upload (``upload``), and of the operations of pipelines by their names. The
-    gate refuses to open with a name that has no operation. Raises ``ConfigError``.
+    ``credits`` are prices: of an upload (``upload``), and of the operations of pipelines by their names. The gate does
+    not open with another name. Raises ``ConfigError``.
     """
 
     def __init__(

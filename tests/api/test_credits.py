@@ -19,6 +19,7 @@ pytestmark = pytest.mark.anyio
 
 MakeGate = Callable[..., MediaGate]
 SOURCES = {"avatar": Source(), "work": WORK}
+ONE = {"upload": 2}
 PRICES = {"upload": 2, "resize": 5, "save": 1}
 
 
@@ -59,7 +60,7 @@ async def test_pipeline_costs_its_steps_for_each_picture_on_which_they_run(make_
 
 
 async def test_rejected_failed_and_cancelled_jobs_cost_nothing(make_gate: MakeGate, photo: bytes) -> None:
-    gate = priced(make_gate(max_attempts=1))
+    gate = priced(make_gate(max_attempts=1), ONE)
 
     async def judge(job: Any, verdict: object) -> None:
         if job.source_id == "rejected":
@@ -75,7 +76,7 @@ async def test_rejected_failed_and_cancelled_jobs_cost_nothing(make_gate: MakeGa
             assert status.status is JobStatus[end.upper()]
             assert credits_of(status) == {"amount": 2, "charged": False}
         assert await used(gate) == 0
-    idle = priced(make_gate(worker=False))
+    idle = priced(make_gate(worker=False), ONE)
     async with idle:
         job = await idle.upload(photo, source_type="avatar", source_id="cancelled")
         assert credits_of(await idle.cancel(job.job_id)) == {"amount": 2, "charged": False}
@@ -83,7 +84,7 @@ async def test_rejected_failed_and_cancelled_jobs_cost_nothing(make_gate: MakeGa
 
 
 async def test_price_is_that_of_the_time_of_the_upload(make_gate: MakeGate, photo: bytes) -> None:
-    gate = priced(make_gate(memory=False))
+    gate = priced(make_gate(memory=False), ONE)
     async with gate:
         job = await gate.upload(photo, source_type="avatar", source_id="u")
         await gate.wait(job.job_id, timeout_s=60)
@@ -113,7 +114,7 @@ async def test_usage_route_sums_the_credits_of_days_and_keys(make_gate: MakeGate
     async def authorize(request: Request, action: Action) -> Principal:
         return Principal("ann", key="key-1")
 
-    gate = priced(make_gate())
+    gate = priced(make_gate(), ONE)
     gate.decorate(AUTHORIZE, authorize)
     async with client_of(gate) as client:
         form = {"sourceType": "avatar", "sourceId": "u"}

@@ -51,7 +51,10 @@ async def test_page_by_offset_has_a_total_and_whether_there_is_more(make_gate: M
     ("query", "told"),
     [
         ("offset=0&cursor=1.job_1", (422, "conflicting_parameters", "cursor and offset: use one of the two")),
-        ("offset=10001", (400, "invalid_parameter", "offset: use a number from 0 to 10,000; for later pages, follow nextCursor")),
+        (
+            "offset=10001",
+            (400, "invalid_parameter", "offset: use a number from 0 to 10,000; for later pages, follow nextCursor"),
+        ),
         ("offset=-1", (400, "invalid_parameter", "offset: use a whole number of items to skip, from 0")),
         ("offset=1.5", (400, "invalid_parameter", "offset: use a whole number of items to skip, from 0")),
         ("offset=", (400, "invalid_parameter", "offset: use a whole number of items to skip, from 0")),

@@ -18,6 +18,8 @@ from tests.support.mounted import client_of
 pytestmark = pytest.mark.anyio
 
 MakeGate = Callable[..., MediaGate]
+FILES = 6
+"""The variants and the original of each picture."""
 IDS = ["ann@example.com", "a/../b", "..", "100%", "写真 🐈\u200d⬛", "x" * 255, "🐈" * 255]
 
 
@@ -53,7 +55,7 @@ async def test_source_id_of_any_text_is_told_as_it_was_sent_and_its_files_are_se
                 assert found["sourceId"] == source_id
         now = await gate.parts.records.now()
         look = await Walk(gate.parts, now).look()
-        assert (look.published, look.count) == (len(IDS) * 5, 0), "the walk finds each file's record"
+        assert (look.published, look.count) == (len(IDS) * FILES, 0), "the walk finds each file's record"
         assert {path.parent.parent.name for path in folder.rglob("original.*")} >= {"_.2e.2e", "_100.25"}
         for media in (await client.get("/media?sourceType=avatar")).json()["items"]:
             assert (await client.delete(f"/media/{media['id']}")).status_code == 204
@@ -81,7 +83,7 @@ async def test_files_of_any_source_id_are_exported_and_erased(
             job = await gate.upload(photo, source_type="avatar", source_id=source_id, owner="ann")
             await gate.wait(job.job_id, timeout_s=60)
         exported = await gate.export(owner="ann", to=tmp_path / "ann.zip")
-        assert (exported.media, exported.files) == (len(IDS), len(IDS) * 5)
+        assert (exported.media, exported.files) == (len(IDS), len(IDS) * FILES)
         erased = await gate.erase(owner="ann")
         assert erased.complete
         roots = (STAGING, *SERVED)

@@ -226,7 +226,8 @@ QUESTIONS: dict[str, tuple[Question, int]] = {
     # The rows before the page, and a count of those that match.
     "list_jobs of an owner by offset": (lambda r: r.list_jobs(owner_id="owner3", limit=20, offset=5000), 80_000),
     "list_jobs of a source by offset": (
-        lambda r: r.list_jobs(source_type="post", source_id="user77", limit=20, offset=100), 500
+        lambda r: r.list_jobs(source_type="post", source_id="user77", limit=20, offset=100),
+        500,
     ),
     "list_jobs in a state by offset": (lambda r: r.list_jobs(status=JobStatus.REJECTED, limit=20, offset=0), 22_000),
     "uploads_of": (lambda r: r.uploads_of("owner3", limit=100, after="upl_5"), 210),

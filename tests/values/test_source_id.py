@@ -91,14 +91,14 @@ def test_id_whose_encoding_is_long_is_hashed(source_id: str) -> None:
 
 def random_id(chance: random.Random) -> str:
     """Return an id of characters that are likely to collide."""
-    alphabet = chance.choice(["aA_", "a.%", "aA0-_", "_.2e", "éÉe\u0301ſs", "/\\ .", "sha256-_f0", "🐈\u200d⬛"])
+    alphabet = chance.choice(["aA_", "a.%", "aA0-_", "_.2e", "éÉe\u0301\u017fs", "/\\ .", "sha256-_f0", "🐈\u200d⬛"])
     return "".join(chance.choice(alphabet) for _ in range(chance.choice([1, 2, 3, 7, 40, 119, 128, 129, 255])))
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(8))
 def test_no_two_ids_have_the_same_key(seed: int) -> None:
     chance = random.Random(seed)
-    ids = {random_id(chance) for _ in range(3000)}
+    ids = {random_id(chance) for _ in range(1000)}
     # An id may look like the segment of another one.
     ids |= {found for found in map(segment, ids) if len(found) <= 255}
     by_segment: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""The body of a webhook: ``type``, ``timestamp`` and ``data``, for a job the answer of ``GET /status`` and the owner."""
+"""The body of a webhook: ``type``, ``timestamp`` and ``data``, of a job the answer of ``GET /status`` and its owner."""
 
 from __future__ import annotations
 

@@ -105,9 +105,7 @@ def _completed() -> dict[str, Any]:
         "media": _or_null(_media())
         | {"description": "null for a pipeline, and if the picture was deleted before this was sent."},
         "outputs": _list(_output()) | {"description": "Of a pipeline; see GET /status/{jobId} for its other fields."},
-        "result": _or_null(
-            _object(name=TEXT, url=PICTURE_URL, mimeType=TEXT, bytes=COUNT, width=COUNT, height=COUNT)
-        )
+        "result": _or_null(_object(name=TEXT, url=PICTURE_URL, mimeType=TEXT, bytes=COUNT, width=COUNT, height=COUNT))
         | {"description": "The only output of a pipeline, or the largest variant; null without one, or with several."},
         "resultVariant": TEXT | {"description": "The largest variant below the gate's limit, if it sends any."},
         "resultContentType": TEXT,

@@ -9,7 +9,7 @@ MOST_OFFSET = 10_000
 """The database reads and discards the rows before an offset."""
 
 
-def check_page(limit: int, cursor: str | None, offset: int | None) -> None:
+def check_page(limit: int, cursor: str | None = None, offset: int | None = None) -> None:
     """Raise ``InvalidParameter`` for an invalid size or offset, ``ConflictingParameters`` for both ways to page."""
     if not 1 <= limit <= MOST_ITEMS:
         raise InvalidParameter(f"limit: use a number from 1 to {MOST_ITEMS}")

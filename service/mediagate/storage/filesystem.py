@@ -18,8 +18,8 @@ from anyio import CancelScope, to_thread
 
 from mediagate.errors import ConfigError, ObjectNotFound, StorageUnavailable
 from mediagate.storage.key_syntax import check_key, check_prefix, is_public
-from mediagate.storage.protocol import ObjectInfo, PresignedGet, PresignedPut
 from mediagate.storage.prefixes import DEFAULT
+from mediagate.storage.protocol import ObjectInfo, PresignedGet, PresignedPut
 from mediagate.storage.tree import Tree
 from mediagate.values import KeyPrefixes, source_type_of, staging_key
 

@@ -66,7 +66,7 @@ def _mark(written: object) -> tuple[Mark, KeyPrefixes]:
     raise ValueError
 
 
-def _prefixes(rest: Mapping[str, object]) -> KeyPrefixes:
+def _prefixes(rest: Mapping[object, object]) -> KeyPrefixes:
     match rest:
         case {"prefixes": dict(written), **more} if not more:
             return KeyPrefixes.of(written)

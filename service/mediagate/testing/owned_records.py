@@ -162,7 +162,11 @@ async def _usage(records: Records, now: datetime) -> None:
         await records.settle(job, owner="worker", now=now, settlement=settlement)
     wanted[today] += Usage(2, 20, large, 2, {COMPLETE: 1, FAILED: 1}, large)
     used = (await records.usage(owner_id=owner, first=today, last=today)).days
-    same(used.get(today), wanted[today], "usage() must return bytes out, model runs, job results and the credits of COMPLETE jobs")
+    same(
+        used.get(today),
+        wanted[today],
+        "usage() must return bytes out, model runs, job results and the credits of COMPLETE jobs",
+    )
     total = (await records.usage(owner_id=None, first=today, last=today)).days
     theirs = Usage(1, a_job(now).bytes, 0, 0, {PENDING: 1})
     everything = before.get(today, Usage()) + wanted[today] + theirs

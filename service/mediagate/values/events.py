@@ -32,7 +32,7 @@ class Event:
     job_id: str
     created_at: datetime
     data: str
-    """A JSON object; for a job, its ``owner`` and the body of ``GET /status`` without ``media``, whose URLs may expire."""
+    """A JSON object; for a job, ``owner`` and the body of ``GET /status`` without ``media``, whose URLs may expire."""
 
 
 EventsOf = Callable[[Job], tuple[Event, ...]]

@@ -51,7 +51,7 @@ class KeyPrefixes:
         return dict(zip(_ROOTS, astuple(self), strict=True))
 
     @classmethod
-    def of(cls, written: Mapping[str, object]) -> KeyPrefixes:
+    def of(cls, written: Mapping[object, object]) -> KeyPrefixes:
         """Return the prefixes that ``to_json`` wrote; raises ``ValueError``."""
         if written.keys() != {*_ROOTS}:
             raise ValueError(f"give {', '.join(_ROOTS)}")

@@ -51,9 +51,7 @@ def let_the_public_read(s3: Any, bucket: str, *folders: str) -> None:
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [allow]}))
 
 
-async def uploaded(
-    client: httpx.AsyncClient, photo: bytes, source: str, source_id: str = "user-1"
-) -> dict[str, Any]:
+async def uploaded(client: httpx.AsyncClient, photo: bytes, source: str, source_id: str = "user-1") -> dict[str, Any]:
     form = {"sourceType": source, "sourceId": source_id}
     sent = await client.post("/upload", data=form, files={"file": ("a.jpg", photo)})
     assert sent.status_code == 202, sent.text
@@ -95,9 +93,7 @@ async def test_public_media_is_served_by_the_bucket_until_deleted(
         assert [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]] == [KEY]
 
 
-async def test_longest_names_fit_into_a_bucket(
-    open_gate: Any, server: Any, bucket: str, s3: Any, photo: bytes
-) -> None:
+async def test_longest_names_fit_into_a_bucket(open_gate: Any, server: Any, bucket: str, s3: Any, photo: bytes) -> None:
     """With any source id, below the prefix of the bucket and those of the keys."""
     above, media_prefix = "p" * 256, f"{'m' * 63}/{'m' * 64}"
     prefixes = {"media_prefix": media_prefix, "originals_prefix": "o" * 128, "staging_prefix": "s" * 128}

@@ -31,9 +31,10 @@ async def open_storages(
 ) -> AsyncIterator[tuple[Storage, Storage]]:
     """Provide the storages at two addresses to the block.
 
-    The sources of the gate ``policy`` decide which files at an address that is not a gate are private, and its settings
-    which key prefixes they have. With ``mark_source``, the database of a gate that is the source increments its generation, as at a start: a copy of that
-    database made before is then older than the copy of the files. Raises ``ConfigError``.
+    The sources of the gate ``policy`` decide which files at an address that is not a gate are private, and the settings
+    of the gate that takes part, or else of ``policy``, which key prefixes they have. With ``mark_source``, the database
+    of a gate that is the source increments its generation, as at a start: a copy of that database made before is then
+    older than the copy of the files. Raises ``ConfigError``.
     """
     source_gate, target_gate = (load_gate(address) if _is_gate(address) else None for address in (source, target))
     if source_gate is not None and source_gate is target_gate:
