@@ -190,7 +190,7 @@ BAD: list[tuple[dict[str, Any], tuple[int, str]]] = [
     ({"sourceType": "cat"}, (400, "unknown_source")),
     ({"sourceType": ["avatar"]}, (400, "invalid_parameter")),
     ({"sourceId": "a\x7f"}, (400, "invalid_source_id")),
-    ({"sourceId": "\ud800"}, (400, "invalid_source_id")),
+    ({"sourceId": "\ud800"}, (400, "invalid_parameter")),
     ({"sourceId": 7}, (400, "invalid_parameter")),
     ({"size": 0}, (400, "invalid_parameter")),
     ({"size": -1}, (400, "invalid_parameter")),
