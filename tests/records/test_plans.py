@@ -224,7 +224,7 @@ QUESTIONS: dict[str, tuple[Question, int]] = {
     "unnotified": (lambda r: r.unnotified(before=NOW - LEASE, limit=200), 50),
     "list_jobs, the newest of all": (lambda r: r.list_jobs(limit=1), 10),
     # The rows before the page, and a count of those that match.
-    "list_jobs of an owner by offset": (lambda r: r.list_jobs(owner_id="owner3", limit=20, offset=5000), 80_000),
+    "list_jobs of an owner by offset": (lambda r: r.list_jobs(owner_id="owner3", limit=20, offset=1000), 80_000),
     "list_jobs of a source by offset": (
         lambda r: r.list_jobs(source_type="post", source_id="user77", limit=20, offset=100),
         500,

@@ -73,7 +73,8 @@ async def webhooks(
     await gate.enter(poster)
     await gate.enter(callback_poster)
     gate.decorate(EVENTS, _wanted(receivers, callbacks))
-    gate.decorate(CALLBACKS, callbacks is not None)
+    if callbacks is not None:
+        gate.decorate(CALLBACKS, True)
     schema = event_schema()
 
     async def show_schema(request: Request) -> Response:

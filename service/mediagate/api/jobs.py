@@ -21,7 +21,7 @@ class StatusPage:
     """A page of jobs, newest first; ``next_cursor`` is the cursor of the next page, ``None`` at the end.
 
     A ``COMPLETE`` job whose picture has been deleted has no media. ``total`` is the number of jobs on all pages, of a
-    page by offset; counting ends at 100,000.
+    page by offset.
     """
 
     items: tuple[Status, ...]

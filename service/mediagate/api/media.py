@@ -16,7 +16,7 @@ from mediagate.values import Media, PublishedMedia, published, source_id_text
 class PublishedPage:
     """A page of media, newest first; ``next_cursor`` is the cursor of the next page, ``None`` at the end.
 
-    ``total`` is the number of media on all pages, of a page by offset; counting ends at 100,000.
+    ``total`` is the number of media on all pages, of a page by offset.
     """
 
     items: tuple[PublishedMedia, ...]

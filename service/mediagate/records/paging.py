@@ -9,9 +9,6 @@ from datetime import UTC, datetime, timedelta
 from mediagate.errors import InvalidParameter
 from mediagate.values import Job, Media
 
-MOST_COUNTED = 100_000
-"""At which number of rows a ``total`` ends: counting more would take as long as many pages."""
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _CURSOR = re.compile(r"(\d{1,14})\.([\w-]{1,64})", re.ASCII)

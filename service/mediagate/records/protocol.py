@@ -145,7 +145,7 @@ class Records(Protocol):
         """Return a page of media, newest first; raises ``InvalidParameter`` for a malformed cursor.
 
         ``owner_id`` restricts the page to that owner's media. ``now`` omits media that have expired by then. With
-        ``offset`` and no cursor, the page begins after that many, and has a ``total``, of which 100,000 are counted.
+        ``offset`` and no cursor, the page begins after that many media and has the ``total`` of all pages.
         """
 
     async def list_jobs(

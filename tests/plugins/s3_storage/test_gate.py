@@ -95,7 +95,7 @@ async def test_public_media_is_served_by_the_bucket_until_deleted(
 
 async def test_longest_names_fit_into_a_bucket(open_gate: Any, server: Any, bucket: str, s3: Any, photo: bytes) -> None:
     """With any source id, below the prefix of the bucket and those of the keys."""
-    above, media_prefix = "p" * 256, f"{'m' * 63}/{'m' * 64}"
+    above, media_prefix = f"{'p' * 127}/{'p' * 128}", f"{'m' * 63}/{'m' * 64}"
     prefixes = {"media_prefix": media_prefix, "originals_prefix": "o" * 128, "staging_prefix": "s" * 128}
     let_the_public_read(s3, bucket, f"{above}/{media_prefix}", f"{above}/{prefixes['originals_prefix']}")
     base = f"{server.url}/{bucket}/{above}"

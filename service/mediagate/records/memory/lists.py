@@ -6,7 +6,7 @@ from collections.abc import Collection, Container, Iterable, Mapping
 from datetime import date, datetime
 from typing import TypeVar
 
-from mediagate.records.paging import MOST_COUNTED, Paging, cursor_after, read_cursor
+from mediagate.records.paging import Paging, cursor_after, read_cursor
 from mediagate.values import Job, JobStatus, Media, Usage, UsageReport, added
 
 Listed = TypeVar("Listed", Job, Media)
@@ -21,7 +21,7 @@ def page(found: Collection[Listed], wanted: Paging) -> tuple[list[Listed], str |
     if wanted.cursor is not None:
         after = read_cursor(wanted.cursor)
         rows = [row for row in rows if _place(row) < after]
-    total = None if wanted.offset is None else min(len(rows), MOST_COUNTED)
+    total = None if wanted.offset is None else len(rows)
     rows, limit = rows[wanted.offset or 0 :], wanted.limit
     return rows[:limit], cursor_after(rows[limit - 1]) if len(rows) > limit else None, total
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from mediagate.records.client_patches import Prisma
-from mediagate.records.paging import MOST_COUNTED, Paging, cursor_after, read_cursor
+from mediagate.records.paging import Paging, cursor_after, read_cursor
 from mediagate.records.prisma.media import media_where
 from mediagate.records.prisma.outputs import read_outputs
 from mediagate.records.prisma.rows import job_of, media_of
@@ -67,7 +67,7 @@ async def job_page(
 
 
 async def _counted(count: Callable[..., Awaitable[int]], where: Any) -> int:
-    return await query(lambda: count(where=where, take=MOST_COUNTED))
+    return await query(lambda: count(where=where))
 
 
 def _behind(cursor: str | None, **columns: str | None) -> Any:
