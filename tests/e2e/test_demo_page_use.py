@@ -217,7 +217,7 @@ def test_invalid_source_id_is_refused_before_the_upload(page: Page, data: Path) 
 
 def test_source_id_of_any_text_is_uploaded_and_listed(page: Page, data: Path) -> None:
     page.fill("#source-id", "ann@example.com/写真 100%")
-    card = choose(page, data / "formats" / "hopper.jpg")
+    card = choose(page, data / "moderation" / "chelsea.png")
     expect_state(card, "COMPLETE")
     expect(card.locator("img.loaded")).to_be_visible(timeout=SLOW_MS)
     page.reload()
