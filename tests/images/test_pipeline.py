@@ -352,12 +352,6 @@ def test_data_that_cannot_be_sent_fails_its_step(op: str) -> None:
     assert step_of(failed.value) == (0, op)
 
 
-def test_data_of_all_steps_together_is_limited() -> None:
-    with pytest.raises(OperationFailed, match="2,097,152 bytes of data") as failed:
-        ran(ramp(9, 9), *[{"op": "talk"}] * 12, operations=with_misbehaving())
-    assert step_of(failed.value) == (11, "talk")
-
-
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1)])
 def test_every_operation_takes_tiny_pictures(size: tuple[int, int]) -> None:
     steps: list[dict[str, Any]] = [

@@ -112,10 +112,6 @@ def chatter(frames: Frames, params: Nothing, context: Context) -> Json:
     return {"endless": ["x"] * 1_000_000}
 
 
-def talk(frames: Frames, params: Nothing, context: Context) -> Json:
-    return {"text": "x" * 190_000}
-
-
 def nan(frames: Frames, params: Nothing, context: Context) -> Json:
     return {"number": float("nan")}
 
@@ -128,7 +124,7 @@ MISBEHAVING: tuple[Operation[Any], ...] = (
     *(Operation(function.__name__, "filter", Nothing, function, CHEAP) for function in (crash, hang, hog, grow)),
     *(
         Operation(function.__name__, "metadata", Nothing, function, CHEAP, gives="data")
-        for function in (chatter, nan, opened_file, talk)
+        for function in (chatter, nan, opened_file)
     ),
 )
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from mediagate.config import Source
+from mediagate.images.answer_shapes import LONGEST_EDGE
 from mediagate.images.json_shapes import Malformed, Shape, text, whole
-from mediagate.images.wire import LONGEST_EDGE, Pipe, receive, receive_bytes
+from mediagate.images.wire import Pipe, receive, receive_bytes
 from mediagate.values import RenderedFile
 
 COPY_SIZE = 4

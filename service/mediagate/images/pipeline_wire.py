@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mediagate.config import Source
+from mediagate.images.answer_shapes import INFO, LONGEST_EDGE, MAX_PREVIEWS, VERDICT
 from mediagate.images.file_checks import BYTES_PER_PIXEL, FRAME_HEADERS, JOINED, SAVED_AS, SIGNATURES
 from mediagate.images.json_shapes import (
     Malformed,
@@ -20,11 +21,7 @@ from mediagate.images.json_shapes import (
 )
 from mediagate.images.wire import (
     HEAD_BYTES,
-    INFO,
-    LONGEST_EDGE,
-    MAX_PREVIEWS,
     MOST_STEPS,
-    VERDICT,
     Pipe,
     answered,
     check_info,

@@ -268,7 +268,8 @@ class ImagePool:
             raise ConfigError("this gate cannot run pipelines: it has no image processes for that, since worker=False")
         args = (data, recipe, source, page, dict(inputs or {}), self._timeout_s, previews)
         request = Request(calls.run_pipeline, self._timeout_s, args, recipe=recipe)
-        loop, running = asyncio.get_running_loop(), -1
+        loop = asyncio.get_running_loop()
+        running = -1 if page is None else 0  # the first step renders a page, which is judged only then
 
         def allowed() -> None:
             nonlocal running

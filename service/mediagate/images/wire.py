@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from multiprocessing.connection import Connection
-from typing import Any, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 from mediagate.config import Source
 from mediagate.errors import (
@@ -26,23 +26,20 @@ from mediagate.errors import (
     UndecodableImage,
     UnsupportedType,
 )
+from mediagate.images.answer_shapes import INFO, VERDICT, WALLS, rendered
 from mediagate.images.file_checks import SIGNATURES, check_file, check_variants
-from mediagate.images.json_shapes import Malformed, Read, Shape, flag, number, optional, several, table, text, whole
+from mediagate.images.json_shapes import Malformed, Read, text, whole
 from mediagate.images.sandbox import Walls
-from mediagate.moderation import MAX_NAME
-from mediagate.values import EXTENSIONS, Decision, ImageInfo, Produced, Rendered, RenderedFile, Verdict
+from mediagate.values import ImageInfo, Produced, Rendered, RenderedFile
 
 Pipe: TypeAlias = "Connection[Any, Any]"
 
 HEAD_BYTES = 4 << 20
 """The longest JSON of an answer; a moderator of ten thousand labels needs a tenth of it."""
-LONGEST_EDGE = 2**31 - 1
 LONGEST_DETAIL = 4000
-MAX_PREVIEWS = 10_000
 MOST_STEPS = 1000
 STAGES = ("decode", "judge")
 """What the host is told while a picture is rendered, in this order."""
-MAX_FILE_NAME = 64 + len(".jpeg")
 ERRORS: Mapping[str, type[MediagateError]] = {
     error.code: error
     for error in (
@@ -59,71 +56,6 @@ ERRORS: Mapping[str, type[MediagateError]] = {
     )
 }
 """The errors that an image process may report, by their code."""
-# -- every transmitted field, one line each
-
-LABEL = text(500)
-VERDICT = Shape(
-    Verdict,
-    decision=text(10, "|".join(get_args(Decision))),
-    flags=several(LABEL, 100_000),
-    scores=table(LABEL, number(1), 100_000),
-    confidence=number(1),
-    model=text(10_000),
-    model_hash=text(10_000),
-    reason=text(2000),
-    complete=flag,
-    models=table(text(MAX_NAME), text(128), 1000),
-    group_scores=table(LABEL, number(1), 100_000),
-)
-INFO = Shape(
-    ImageInfo,
-    format=text(4, "|".join((*EXTENSIONS, "pdf"))),
-    width=whole(1, LONGEST_EDGE),
-    height=whole(1, LONGEST_EDGE),
-    frames=whole(1, 1_000_000),
-)
-WALLS = Shape(
-    Walls,
-    memory=flag,
-    landlock=whole(0, 1000),
-    seccomp=flag,
-    network=flag,
-    missing=text(500),
-)
-
-
-def rendered_file(data: Read) -> Read:
-    """Read a file; ``data`` maps an index to its bytes."""
-    return Shape(
-        RenderedFile,
-        name=text(MAX_FILE_NAME, r"[a-z0-9_-]+(\.[a-z]+)?"),
-        format=text(4, "|".join(EXTENSIONS)),
-        width=whole(1, LONGEST_EDGE),
-        height=whole(1, LONGEST_EDGE),
-        data=data,
-    )
-
-
-def rendered(data: Read) -> Read:
-    """Read a rendered picture."""
-    file = rendered_file(data)
-    return Shape(
-        Rendered,
-        verdict=VERDICT,
-        info=INFO,
-        variants=several(file, 4000),
-        original=optional(file),
-        blurhash=text(200, r"[0-9A-Za-z#$%*+,\-.:;=?@\[\]^_{|}~]*"),
-        thumbhash=optional(text(60, "[0-9A-Za-z+/]+={0,2}")),
-        dominant_color=text(7, "(#[0-9a-f]{6})?"),
-        aspect_ratio=text(25, "([0-9]+:[0-9]+)?"),
-        has_alpha=flag,
-        removed=several(text(40, "[a-z_]+"), 50),
-        warnings=several(text(2000), 100),
-        timings_ms=table(text(40), number(), 100),
-        model_runs=whole(0, 10_000_000),
-        previews=several(data, MAX_PREVIEWS),
-    )
 
 
 # -- the process's side

@@ -49,6 +49,13 @@ async def ended(gate: MediaGate, client: httpx.AsyncClient, answer: httpx.Respon
     return await client.get(f"/batches/{answer.json()['batchId']}", headers=headers)
 
 
+def solid(colour: tuple[int, int, int]) -> bytes:
+    """Return a PNG of one colour."""
+    file = io.BytesIO()
+    Image.new("RGB", (20, 20), colour).save(file, "PNG")
+    return file.getvalue()
+
+
 async def nothing_is_left(gate: MediaGate) -> None:
     assert await gate.parts.records.queue_depth() == 0
     assert list(gate.runtime.spool_dir.iterdir()) == []
@@ -144,12 +151,10 @@ async def test_file_that_is_no_picture_is_named(make_gate: MakeGate, photo: byte
 
 
 async def test_files_are_shared_by_jobs_and_none_is_left_over(make_gate: MakeGate, photo: bytes) -> None:
-    logo = io.BytesIO()
-    Image.new("RGB", (20, 20), (255, 0, 0)).save(logo, "PNG")
     gate = pipeline_gate(make_gate, known=True)
     mark = {"op": "watermark", "picture": "logo", "opacity": 100, "position": "top_left", "margin": 0, "size": 50}
     marked = {"steps": [mark, {"op": "save", "format": "png"}], "files": ["a"]}
-    files = {"a": photo, "logo": logo.getvalue()}
+    files = {"a": photo, "logo": solid((255, 0, 0))}
     async with client_of(gate) as client:
         asked = {"jobs": [marked, {"preset": "thumb", "files": ["a"]}, marked]}
         state = (await ended(gate, client, await sent_batch(client, asked, files, **ANN), **ANN)).json()
@@ -188,6 +193,33 @@ async def test_inputs_of_a_batch_may_be_media_and_direct_uploads(make_gate: Make
             "/jobs/1/mediaId": "media_not_found",
             "/jobs/2/uploadIds/0": "upload_not_found",
         }
+
+
+async def test_pictures_that_steps_of_a_batch_name_may_be_media_of_their_owner(
+    make_gate: MakeGate, photo: bytes
+) -> None:
+    gate = pipeline_gate(make_gate, known=True)
+    mark = {"op": "watermark", "picture": "logo", "opacity": 100, "position": "top_left", "margin": 0, "size": 50}
+    files = {"a": photo}
+    async with client_of(gate) as client:
+        logo = await gate.upload(solid((255, 0, 0)), source_type="avatar", source_id="u1", owner="ann")
+        media = (await gate.wait(logo.job_id, timeout_s=60)).media
+        assert media is not None
+        marked = {"steps": [mark, {"op": "save", "format": "png"}], "files": ["a"], "pictures": {"logo": media.id}}
+        answer = await sent_batch(client, {"jobs": [marked, marked]}, files, **ANN)
+        state = (await ended(gate, client, answer, **ANN)).json()
+        assert state["counts"]["COMPLETE"] == 2
+        for job in state["jobs"]:
+            got = await client.get(f"/jobs/{job['jobId']}/download", headers=ANN)
+            pixel = Image.open(io.BytesIO(got.content)).convert("RGB").getpixel((5, 5))
+            assert isinstance(pixel, tuple) and pixel[0] > 240 and pixel[1] < 15
+        foreign = await sent_batch(client, {"jobs": [marked]}, files, **BOB)
+        assert faults(foreign) == {"/jobs/0/pictures/logo": "media_not_found"}
+        wrong = {"preset": "thumb", "files": ["a"], "pictures": {"logo": media.id}}
+        assert faults(await sent_batch(client, {"jobs": [wrong]}, files, **ANN)) == {"/jobs/0": "unused_picture"}
+        twice = {**marked, "pictures": {"a": media.id}}
+        answer = await sent_batch(client, {"jobs": [twice]}, files, **ANN)
+        assert faults(answer)["/jobs/0/pictures/a"] == "invalid_value"
 
 
 async def test_limits_of_batches_hold_and_are_listed(make_gate: MakeGate, photo: bytes) -> None:

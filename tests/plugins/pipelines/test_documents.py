@@ -78,12 +78,12 @@ async def test_each_page_is_an_output_with_its_number(make_gate: MakeGate, memor
         status = await finished(gate, await sent(client, steps, file(colours(), "my scan.pdf")))
         assert status["status"] == "COMPLETE"
         assert status["inputs"][0] | {"bytes": 0} == {
-            "name": "input0", "filename": "my scan.pdf", "format": "pdf", "bytes": 0, "width": 200, "height": 100,
-            "pages": 3,
+            "name": "input0", "filename": "my scan.pdf", "format": "pdf", "mimeType": "application/pdf", "bytes": 0,
+            "width": 200, "height": 100, "pages": 3,
         }  # fmt: skip
         assert [(one["page"], one["filename"]) for one in status["outputs"]] == [
-            (3, "my_scan-p3.png"),
-            (1, "my_scan-p1.png"),
+            (3, "my scan-p3.png"),
+            (1, "my scan-p1.png"),
         ]
         assert [(one["page"], one["value"]["text"]) for one in status["data"]["read_text"]] == [
             (3, "three"),
@@ -94,7 +94,7 @@ async def test_each_page_is_an_output_with_its_number(make_gate: MakeGate, memor
             for name in archive.namelist():
                 image = Image.open(io.BytesIO(archive.read(name))).convert("RGB")
                 colours_of[name] = image.getpixel((1, 1))
-        assert colours_of == {"my_scan-p3.png": (0, 0, 255), "my_scan-p1.png": (255, 0, 0)}
+        assert colours_of == {"my scan-p3.png": (0, 0, 255), "my scan-p1.png": (255, 0, 0)}
         assert {stage["name"]: stage["progress"] for stage in status["stages"]}["step0"] == 100
 
 
