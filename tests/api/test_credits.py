@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -57,6 +58,20 @@ async def test_pipeline_costs_its_steps_for_each_picture_on_which_they_run(make_
         three = await gate.pipeline([photo] * 3, steps=SMALL, source="work")
         marked = await gate.pipeline({"a": photo, "b": photo, "logo": photo}, steps=mark, source="work")
         assert [status.job.credits for status in (one, three, marked)] == [5, 15, 24]
+
+
+async def test_job_of_a_batch_costs_what_it_costs_alone(make_gate: MakeGate, photo: bytes) -> None:
+    gate = priced(pipeline_gate(make_gate))
+    jobs = [{"preset": "thumb", "files": ["a"]}, {"preset": "thumb", "files": ["a", "b"]}]
+    parts: list[Any] = [file_of(photo, field="a"), file_of(photo, field="b")]
+    sent = [*parts, ("request", (None, json.dumps({"jobs": jobs})))]
+    async with client_of(gate) as client:
+        tried = await client.post("/batches?dryRun=1", files=sent)
+        assert [job["credits"] for job in tried.json()["jobs"]] == [6, 12]
+        accepted = await client.post("/batches", files=sent)
+        ended = [await gate.wait(job["jobId"], timeout_s=60) for job in accepted.json()["jobs"]]
+        assert [credits_of(status) for status in ended] == [{"amount": n, "charged": True} for n in (6, 12)]
+        assert await used(gate) == 18
 
 
 async def test_rejected_failed_and_cancelled_jobs_cost_nothing(make_gate: MakeGate, photo: bytes) -> None:

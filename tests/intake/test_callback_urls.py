@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 
-from mediagate import CALLBACKS, MediaGate, Source
-from mediagate.errors import CallbacksUnavailable, InvalidParameter
+from mediagate import CALLBACKS, BatchItem, MediaGate, Source
+from mediagate.errors import CallbacksUnavailable, InvalidParameter, InvalidPipeline
 from tests.support.pipelines import SMALL, WORK, runs_pipelines
 
 pytestmark = pytest.mark.anyio
@@ -97,9 +97,13 @@ async def test_callback_url_that_nothing_would_call_is_refused_on_every_route(
             gate.upload(photo, source_type="avatar", source_id="u1", callback_url=url),
             gate.create_upload(source_type="avatar", source_id="u1", size=9, callback_url=url),
             gate.pipeline(photo, steps=SMALL, source="work", callback_url=url),
+            gate.batch([BatchItem(photo, SMALL)], source="work", callback_url=url),
         ):
             with pytest.raises(CallbacksUnavailable):
                 await call
+        with pytest.raises(InvalidPipeline) as refused:
+            await gate.batch([BatchItem(photo, SMALL, callback_url=url)], source="work")
+        assert refused.value.errors[0]["code"] == "callbacks_unavailable"
         assert not (await gate.list_jobs()).items
         assert [info async for info in gate.parts.storage.list("staging/")] == []
         assert list(gate.runtime.spool_dir.iterdir()) == []
