@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from mediagate.moderation import Moderator, Picture, RemoteModerator
     from mediagate.parts import (
         AUTHORIZE,
-        CALLBACKS,
         EVENTS,
         MODERATOR,
         OPERATIONS,
@@ -66,7 +65,6 @@ if TYPE_CHECKING:
         RejudgementStatus,
         Rejudging,
         Rendered,
-        ResultFile,
         Stage,
         Status,
         StepEnd,
@@ -91,7 +89,6 @@ _HOMES = {
     "BatchOrder": "mediagate.intake",
     "BatchReception": "mediagate.intake",
     "BatchState": "mediagate.values",
-    "CALLBACKS": "mediagate.parts",
     "Check": "mediagate.kernel",
     "CropBox": "mediagate.values",
     "DirectUpload": "mediagate.values",
@@ -143,7 +140,6 @@ _HOMES = {
     "RejudgementStatus": "mediagate.values",
     "Rejudging": "mediagate.values",
     "Rendered": "mediagate.values",
-    "ResultFile": "mediagate.values",
     "STORAGE": "mediagate.parts",
     "Settings": "mediagate.config",
     "Source": "mediagate.config",
@@ -177,7 +173,6 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "AUTHORIZE",
-    "CALLBACKS",
     "EVENTS",
     "MODERATOR",
     "MOST_JOBS",
@@ -238,7 +233,6 @@ __all__ = [
     "Rejudging",
     "RemoteModerator",
     "Rendered",
-    "ResultFile",
     "Settings",
     "Source",
     "Stage",

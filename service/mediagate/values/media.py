@@ -79,11 +79,7 @@ class Media:
 
 @dataclass(frozen=True, slots=True)
 class MediaPage:
-    """A page of media, newest first; ``next_cursor`` asks for the page after it, ``None`` at the end.
-
-    ``total`` is the number of media on all pages, for a page that was asked for by an offset.
-    """
+    """A page of media, newest first; ``next_cursor`` asks for the page after it, ``None`` at the end."""
 
     items: tuple[Media, ...]
     next_cursor: str | None = None
-    total: int | None = None

@@ -1,2 +1,0 @@
--- AlterTable
-ALTER TABLE "mediagate_job" ADD COLUMN "credits" INTEGER NOT NULL DEFAULT 0;
