@@ -14,6 +14,18 @@ const [client, url, mount] = process.argv.slice(2)
 const { PrismaClient } = require(client)
 const prisma = new PrismaClient({ adapter: new PrismaLibSQL({ url }, { timestampFormat: 'unixepoch-ms' }) })
 
+// The files of a source without crops and steps: all show the same.
+function srcsetOf(variants, urlOf) {
+  const byFormat = new Map()
+  for (const v of variants) {
+    const byWidth = byFormat.get(v.format) ?? byFormat.set(v.format, new Map()).get(v.format)
+    if (!byWidth.has(v.width)) byWidth.set(v.width, urlOf(v.key))
+  }
+  return Object.fromEntries([...byFormat].map(([format, byWidth]) => [
+    format, [...byWidth].sort(([a], [b]) => a - b).map(([width, url]) => `${url} ${width}w`).join(', '),
+  ]))
+}
+
 function published(media) {
   const variants = media.variants.sort((a, b) => a.position - b.position)
   const urlOf = (key) => `${mount}/${encodeURI(key)}`
@@ -22,6 +34,7 @@ function published(media) {
     sourceType: media.sourceType,
     sourceId: media.sourceId,
     urls: Object.fromEntries(variants.map((v) => [v.name, urlOf(v.key)])),
+    srcset: srcsetOf(variants, urlOf),
     originalUrl: media.originalKey && urlOf(media.originalKey),
     width: media.width,
     height: media.height,
@@ -55,6 +68,9 @@ fastify.get(`${mount}/status/:jobId`, async (request, reply) => {
     jobId: job.id,
     status: job.status,
     media: published(job.media),
+    kind: job.kind,
+    progress: 100,
+    stages: JSON.parse(job.stages).map(({ op, ...stage }) => (op === null ? stage : { op, ...stage })),
     sourceType: job.sourceType,
     sourceId: job.sourceId,
     clientReferenceId: job.clientReferenceId,
@@ -62,6 +78,7 @@ fastify.get(`${mount}/status/:jobId`, async (request, reply) => {
     createdAt: job.createdAt,
     startedAt: job.startedAt,
     finishedAt: job.finishedAt,
+    queueWaitMs: job.startedAt - job.createdAt,
     timings,
     warnings: JSON.parse(job.warnings),
     usage: {
