@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,8 @@ from mediagate.jobs.isolation import Isolation, suspect
 from mediagate.jobs.production import Production
 from mediagate.observe import Observer
 from mediagate.parts import Parts
-from mediagate.records import get_state
+from mediagate.records import Records, get_state
+from mediagate.storage import MemoryStorage
 from mediagate.testing.record_samples import LEASE
 from mediagate.values import SERVED, STAGING, EventType
 from tests.support.bare_parts import NOW, SetRecords, bare_parts
@@ -47,6 +49,29 @@ async def images(anyio_backend: str) -> AsyncIterator[ImagePool]:
     await pool.close()
 
 
+class ActingStorage(MemoryStorage):
+    """A storage before whose writes something happens."""
+
+    act: Callable[[str], Awaitable[None]] | None = None
+
+    async def put(self, key: str, body: bytes | Path) -> None:
+        if self.act is not None:
+            await self.act(key)
+        await super().put(key, body)
+
+
+class NotingWatch(Watch):
+    """A watch that notes what it shows to waiting clients."""
+
+    def __init__(self, records: Records, observer: Observer) -> None:
+        super().__init__(records, observer)
+        self.shown: list[JobState] = []
+
+    def publish(self, state: JobState) -> None:
+        self.shown.append(state)
+        super().publish(state)
+
+
 class Produced:
     """The worker of pipelines beside the parts and the watch that it works with."""
 
@@ -59,17 +84,10 @@ class Produced:
         }
         self.records: SetRecords = parts.get("records") or SetRecords()
         self.parts: Parts = bare_parts(images=images, **{**some, **parts, "records": self.records})
-        self.watch = Watch(self.parts.records, Observer())
+        self.watch = NotingWatch(self.parts.records, Observer())
         self.isolation = Isolation()
         self.production = Production(self.parts, self.watch, self.isolation)
-        self.shown: list[JobState] = []
-        publish = self.watch.publish
-
-        def note(state: JobState) -> None:
-            self.shown.append(state)
-            publish(state)
-
-        self.watch.publish = note  # type: ignore[method-assign]
+        self.shown = self.watch.shown
 
     async def run(
         self, steps: Sequence[Mapping[str, Any]], files: Mapping[str, bytes], *refers: str, **changes: Any
@@ -292,36 +310,32 @@ async def test_production_waits_for_a_process_that_can_run_the_steps(produce: Pr
 
 
 async def test_production_discards_its_outputs_if_the_lease_is_lost(produce: Produce) -> None:
-    produced = produce()
-    storage = produced.parts.storage
+    storage = ActingStorage()
+    produced = produce(storage=storage)
     job = await recorded(produced.parts, BRANCHES, {"one": a_png()})
-    put = storage.put
 
-    async def cancelled_meanwhile(key: str, body: Any) -> None:
-        await put(key, body)
+    async def cancel(_: str) -> None:
         await produced.records.cancel(job.id, now=NOW)
 
-    storage.put = cancelled_meanwhile  # type: ignore[method-assign]
+    storage.act = cancel
     state = await produced.attempt(job.id)
     assert (state.job.status, state.outputs) == (JobStatus.CANCELLED, ())
     assert await produced.keys() == set(job.staged_keys), "the call that cancels a job deletes these"
 
 
 async def test_production_retries_if_the_storage_fails_between_outputs(produce: Produce) -> None:
-    produced = produce()
-    storage = produced.parts.storage
+    storage = ActingStorage()
+    produced = produce(storage=storage)
     job = await recorded(produced.parts, BRANCHES, {"one": a_png()})
-    put = storage.put
 
-    async def fail(key: str, body: Any) -> None:
+    async def fail(key: str) -> None:
         if key.endswith(".png"):
             raise StorageUnavailable("the disk is full")
-        await put(key, body)
 
-    storage.put = fail  # type: ignore[method-assign]
+    storage.act = fail
     state = await produced.attempt(job.id)
     assert (state.job.status, state.job.attempts, state.job.code) == (JobStatus.PENDING, 0, "storage_unavailable")
-    storage.put = put  # type: ignore[method-assign]
+    storage.act = None
     assert state.job.available_at is not None
     produced.records.time = state.job.available_at
     again = await produced.records.claim(job.id, owner="worker", now=state.job.available_at, lease_until=NOW + LEASE)
