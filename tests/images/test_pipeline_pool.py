@@ -152,9 +152,7 @@ async def test_libraries_of_operations_do_not_count_as_memory_of_a_picture() -> 
 
 async def test_steps_are_confined_to_their_files() -> None:
     async with pool_of(with_misbehaving()) as pool:
-        assert pool.walls is not None
-        if pool.walls.missing:
-            pytest.skip(f"the walls are incomplete: {pool.walls.missing}")
+        assert pool.walls is not None and not pool.walls.missing
         with pytest.raises(OperationFailed, match="failed on this picture with PermissionError"):
             await ran(pool, ramp(9, 9), {"op": "opened_file"})
 
