@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,31 @@ def whole_files(data_dir: Path) -> set[str]:
     return {key for key in files(data_dir) if not key.startswith(".tmp/")}
 
 
+@contextmanager
+def dying_service(gate: str, data_dir: Path) -> Iterator[Server]:
+    """Provide a service that the block starts, has killed and starts again; it is stopped after the block."""
+    # A lease of two seconds may expire on a busy machine; that costs an attempt and no job.
+    service = Server(gate, data_dir, **CRASHING, MEDIAGATE_MAX_ATTEMPTS="6")
+    try:
+        yield service
+    finally:
+        if service.process is not None and service.process.poll() is None:
+            service.stop()
+
+
+def wait_killed(service: Server) -> None:
+    """Wait until the service has killed itself at its point."""
+    service.wait_dead()
+    assert service.process is not None
+    assert service.process.returncode == -9
+
+
+def words_of_hooks(data_dir: Path) -> list[str]:
+    """Return what the hooks of the job's end have written."""
+    told = data_dir / "told"
+    return told.read_text().split() if told.exists() else []
+
+
 def forget_unfinished_writes(service: Server, data_dir: Path) -> None:
     """Make the unfinished files of a killed process two hours old and restart; a start removes them after an hour."""
     unfinished = list((data_dir / "files" / ".tmp").glob("*"))
@@ -80,20 +107,13 @@ class Aftermath:
 @pytest.fixture(scope="module", params=POINTS + HOOKS)
 def aftermath(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, photo: bytes) -> Aftermath:
     data_dir = tmp_path_factory.mktemp("crash") / "data"
-    # A lease of two seconds may expire on a busy machine; that costs an attempt and no job.
-    service = Server("crashing_gate:gate", data_dir, **CRASHING, MEDIAGATE_MAX_ATTEMPTS="6")
-    try:
+    with dying_service("crashing_gate:gate", data_dir) as service:
         accepted = upload_and_die(service, request.param, photo)
         service.start()
         end = how_it_ended(service.settled(accepted).json()) if accepted else ""
         media, published = wait_until_tidy(service, data_dir)
         forget_unfinished_writes(service, data_dir)
-        told = data_dir / "told"
-        words = told.read_text().split() if told.exists() else []
-        return Aftermath(bool(accepted), end, media, files(data_dir), published, words)
-    finally:
-        if service.process is not None and service.process.poll() is None:
-            service.stop()
+        return Aftermath(bool(accepted), end, media, files(data_dir), published, words_of_hooks(data_dir))
 
 
 def how_it_ended(job: dict[str, Any]) -> str:
@@ -112,9 +132,7 @@ def upload_and_die(service: Server, point: str, photo: bytes) -> str | None:
         accepted = answer.json()["jobId"]
     except httpx.TransportError:
         pass  # the service died before it had promised anything
-    service.wait_dead()
-    assert service.process is not None
-    assert service.process.returncode == -9
+    wait_killed(service)
     return accepted
 
 

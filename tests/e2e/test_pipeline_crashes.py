@@ -13,7 +13,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.test_crashes import CRASHING, files, forget_unfinished_writes, whole_files
+from tests.e2e.test_crashes import (
+    CRASHING,
+    dying_service,
+    files,
+    forget_unfinished_writes,
+    wait_killed,
+    whole_files,
+    words_of_hooks,
+)
 from tests.support.server import MOUNT, Server
 
 PATH = [
@@ -55,21 +63,14 @@ class Aftermath:
 @pytest.fixture(scope="module", params=POINTS + HOOKS)
 def aftermath(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, photo: bytes) -> Aftermath:
     data_dir = tmp_path_factory.mktemp("crash") / "data"
-    # A lease of two seconds may expire on a busy machine; that costs an attempt and no job.
-    service = Server("crashing_pipelines_gate:gate", data_dir, **CRASHING, MEDIAGATE_MAX_ATTEMPTS="6")
-    try:
+    with dying_service("crashing_pipelines_gate:gate", data_dir) as service:
         accepted = ask_and_die(service, request.param, photo)
         service.start()
         if accepted:
             service.settled(accepted)
         jobs, named = wait_until_tidy(service, data_dir)
         forget_unfinished_writes(service, data_dir)
-        told = data_dir / "told"
-        words = told.read_text().split() if told.exists() else []
-        return Aftermath(bool(accepted), jobs, files(data_dir), named, words)
-    finally:
-        if service.process is not None and service.process.poll() is None:
-            service.stop()
+        return Aftermath(bool(accepted), jobs, files(data_dir), named, words_of_hooks(data_dir))
 
 
 def ask_and_die(service: Server, point: str, photo: bytes) -> str | None:
@@ -82,9 +83,7 @@ def ask_and_die(service: Server, point: str, photo: bytes) -> str | None:
         accepted = answer.json()["jobId"]
     except httpx.TransportError:
         pass  # the service died before it had promised anything
-    service.wait_dead()
-    assert service.process is not None
-    assert service.process.returncode == -9
+    wait_killed(service)
     return accepted
 
 
