@@ -54,13 +54,14 @@ def pipeline_gate(make_gate: Callable[..., MediaGate], *, known: bool = False, *
 async def posted(
     client: httpx.AsyncClient,
     request: Any,
-    *files: tuple[str, tuple[str, bytes]],
+    *files: tuple[str, tuple[str | None, bytes]],
     query: str = "",
     **headers: str,
 ) -> httpx.Response:
-    """Send a request as a form; each of ``files`` is a field with its file name and content."""
-    sent = [*files, ("request", (None, request if isinstance(request, str) else json.dumps(request)))]
-    return await client.post(f"/pipelines{query}", files=sent, headers=headers)  # type: ignore[arg-type]
+    """Send a request as a form; each of ``files`` is a field with its file name, ``None`` for a text, and content."""
+    text = request if isinstance(request, str) else json.dumps(request)
+    sent: list[Any] = [*files, ("request", (None, text))]
+    return await client.post(f"/pipelines{query}", files=sent, headers=headers)
 
 
 def told(answer: httpx.Response) -> tuple[int, str]:

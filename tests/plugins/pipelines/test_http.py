@@ -478,7 +478,7 @@ async def test_pipelines_are_admitted_like_uploads(make_gate: MakeGate, photo: b
 async def test_unknown_fields_are_listed_or_refused(make_gate: MakeGate, photo: bytes) -> None:
     gate = pipeline_gate(make_gate, settings={"worker": False})
     async with client_of(gate) as client:
-        answer = await posted(client, {**THUMB, "zzz": 1}, file(photo), ("xyz", (None, b"1")))  # type: ignore[arg-type]
+        answer = await posted(client, {**THUMB, "zzz": 1}, file(photo), ("xyz", (None, b"1")))
         assert answer.json()["ignored"] == ["xyz", "zzz"]
     strict = pipeline_gate(make_gate, settings={"worker": False, "strict": True})
     async with client_of(strict) as client:

@@ -14,6 +14,8 @@ from mediagate.errors import ConfigError, InvalidPipeline
 from mediagate.operations import standard
 from mediagate_plugins.pipelines import Int, Number, OneOf, Preset, Text, pipelines
 
+UNTYPED: Any = {"w": 5}
+"""What code that is not type-checked may pass as ``params``."""
 OPERATIONS = standard()
 WORK = Source(visibility="private", ttl=timedelta(hours=24))
 THUMB = Preset(
@@ -123,7 +125,7 @@ def test_version_changes_with_the_steps_only() -> None:
         ),
         (Preset(steps=[{"op": "resize", "width": object()}]), "use what JSON can say"),
         (Preset(steps=[{"op": "resize", "width": float("nan")}]), "use what JSON can say"),
-        (Preset(steps=[{"op": "flip"}], params={"w": 5}), "params 'w': use Int, Number, Text, OneOf or Secret"),  # type: ignore[dict-item]
+        (Preset(steps=[{"op": "flip"}], params=UNTYPED), "params 'w': use Int, Number, Text, OneOf or Secret"),
         (Preset(steps=[{"op": "watermark", "picture": "logo"}]), "there is no input 'logo'"),
         (Preset(steps=[{"op": "watermark", "picture": "Logo"}], pictures=["Logo"]), "pictures 'Logo': use a-z"),
     ],
