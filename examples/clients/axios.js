@@ -18,7 +18,7 @@ gate.interceptors.response.use(undefined, async (error) => {
 
 async function verdict(statusUrl, signal) {
   for (;;) {
-    const { status, data } = await gate.get(statusUrl, { params: { wait: 30 }, signal })
+    const { status, data } = await gate.get(statusUrl, { params: { wait: 30, http: 'status' }, signal })
     if (status === 200) return data
   }
 }

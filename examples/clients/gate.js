@@ -23,7 +23,7 @@ export async function ask(url, options, attempt = 1) {
 // Resolves with the complete job. Rejects as ask does: a rejected or failed job is answered 400 or 500.
 export async function verdict(statusUrl, options) {
   for (;;) {
-    const job = await ask(`${statusUrl}?wait=30`, options)
+    const job = await ask(`${statusUrl}?wait=30&http=status`, options)
     if (job.status === 'COMPLETE') return job
   }
 }

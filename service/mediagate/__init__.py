@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mediagate.moderation import Moderator, Picture, RemoteModerator
     from mediagate.parts import (
         AUTHORIZE,
+        CALLBACKS,
         EVENTS,
         MODERATOR,
         OPERATIONS,
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
         RejudgementStatus,
         Rejudging,
         Rendered,
+        ResultFile,
         Stage,
         Status,
         StepEnd,
@@ -89,6 +91,7 @@ _HOMES = {
     "BatchOrder": "mediagate.intake",
     "BatchReception": "mediagate.intake",
     "BatchState": "mediagate.values",
+    "CALLBACKS": "mediagate.parts",
     "Check": "mediagate.kernel",
     "CropBox": "mediagate.values",
     "DirectUpload": "mediagate.values",
@@ -140,6 +143,7 @@ _HOMES = {
     "RejudgementStatus": "mediagate.values",
     "Rejudging": "mediagate.values",
     "Rendered": "mediagate.values",
+    "ResultFile": "mediagate.values",
     "STORAGE": "mediagate.parts",
     "Settings": "mediagate.config",
     "Source": "mediagate.config",
@@ -173,6 +177,7 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "AUTHORIZE",
+    "CALLBACKS",
     "EVENTS",
     "MODERATOR",
     "MOST_JOBS",
@@ -233,6 +238,7 @@ __all__ = [
     "Rejudging",
     "RemoteModerator",
     "Rendered",
+    "ResultFile",
     "Settings",
     "Source",
     "Stage",

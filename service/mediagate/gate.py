@@ -46,7 +46,8 @@ class MediaGate(Kernel, Calls):
     ``sources`` maps each source type to its policy. Settings come from ``settings``, by default from ``MEDIAGATE_*``;
     ``moderation`` overrides the setting of that name. ``authorize`` identifies the caller of a request and limits each
     caller to its own uploads; without it, and without a plugin that provides one, there is no access control.
-    Raises ``ConfigError``.
+    ``credits`` are prices: of an upload (``upload``), and of the operations of pipelines by their names. The gate does
+    not open with another name. Raises ``ConfigError``.
     """
 
     def __init__(
@@ -56,10 +57,12 @@ class MediaGate(Kernel, Calls):
         settings: Settings | None = None,
         moderation: Literal["on", "off"] | None = None,
         authorize: Authorize | None = None,
+        credits: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         check_sources(sources)
         self.sources = dict(sources)
+        self.credits = dict(credits or {})
         self.settings = settings or Settings()
         if moderation is not None:
             self.settings = self.settings.model_copy(update={"moderation": moderation})
@@ -139,7 +142,7 @@ class MediaGate(Kernel, Calls):
         await self._keep_folder()
 
     async def _assemble(self, stack: AsyncExitStack) -> None:
-        parts = assemble(self.sources, self.settings, self._registry, self.fork_server)
+        parts = assemble(self.sources, self.settings, self._registry, self.fork_server, credits=self.credits)
         self._runtime = await open_runtime(parts, self.departure, stack)
 
     async def _start(self, stack: AsyncExitStack) -> None:
@@ -160,7 +163,7 @@ class MediaGate(Kernel, Calls):
         """Boot the plugins and yield the parts unopened, to inspect them one by one."""
         await self._keep_folder()
         async with self._booted():
-            yield assemble(self.sources, self.settings, self._registry)
+            yield assemble(self.sources, self.settings, self._registry, credits=self.credits)
 
     @asynccontextmanager
     async def trial(self) -> AsyncIterator[Trial]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -34,6 +34,8 @@ REMOTE_MODERATOR: Key[RemoteModerator] = Key("REMOTE_MODERATOR")
 QUEUE: Key[Queue] = Key("QUEUE")
 OPERATIONS: Key[Operations] = Key("OPERATIONS")
 """The operations of pipelines; unset: this gate runs none."""
+CALLBACKS: Key[bool] = Key("CALLBACKS")
+"""Whether a plugin calls the ``callbackUrl`` of jobs; unset: uploads and pipelines with one are refused."""
 EVENTS: Key[Collection[EventType]] = Key("EVENTS")
 """The events to write to the outbox, for a plugin that delivers them; unset: none."""
 
@@ -55,3 +57,7 @@ class Parts:
     remote_moderator: RemoteModerator | None = None
     authorize: Authorize | None = None
     operations: Operations | None = None
+    callbacks: bool = False
+    """Whether a plugin calls the ``callbackUrl`` of jobs."""
+    credits: Mapping[str, int] = field(default_factory=dict)
+    """The prices of uploads (``upload``) and of operations."""

@@ -184,7 +184,7 @@ async def test_pipeline_takes_a_media_of_the_same_owner(gate: MediaGate, photo: 
         ("photo", {"source": "none"}, UnknownSource),
         ("photo", {"source": "avatar"}, InvalidParameter),
         ("photo", {"source": "private"}, InvalidParameter),
-        ("photo", {"source_id": "a/b"}, InvalidSourceId),
+        ("photo", {"source_id": "a\tb"}, InvalidSourceId),
         ("photo", {"ttl": timedelta(0)}, InvalidParameter),
         ("photo", {"callback_url": "http://example.com"}, InvalidParameter),
         ("photo", {"steps": [{"op": "resise"}]}, InvalidPipeline),

@@ -66,7 +66,8 @@ async def test_usage_is_summed_by_owner_and_day(make_gate: MakeGate, photo: byte
         today = utcnow().date()
         mine = (await client.get("/usage", headers=as_user("ann"))).json()
         ends = {"PENDING": 0, "PROCESSING": 0, "COMPLETE": 2, "REJECTED": 0, "FAILED": 0, "CANCELLED": 0}
-        counts = {"uploads": 2, "bytesIn": 2 * len(photo), "bytesOut": bytes_out, "modelRuns": 0, "jobs": ends}
+        bytes_told = {"bytesIn": 2 * len(photo), "bytesOut": bytes_out}
+        counts = {"uploads": 2, **bytes_told, "modelRuns": 0, "credits": 0, "jobs": ends}
         assert mine["owner"] == "ann"
         assert mine["total"] == counts
         assert sum(day["uploads"] for day in mine["days"]) == 2  # on one day, or on two around midnight
@@ -119,7 +120,7 @@ async def test_usage_is_summed_by_key(make_gate: MakeGate, photo: bytes, memory:
         assert mine["total"]["uploads"] == 4
         one, two = mine["keys"]
         ends = dict.fromkeys(map(str, JobStatus), 0)
-        counts = {"bytesOut": 0, "modelRuns": 0}
+        counts = {"bytesOut": 0, "modelRuns": 0, "credits": 0}
         assert one == {"key": "k1", "uploads": 1, "bytesIn": len(photo), **counts, "jobs": ends | {"PENDING": 1}}
         assert two == {"key": "k2", "uploads": 2, "bytesIn": 2 * len(photo), **counts, "jobs": ends | {"PENDING": 2}}
         assert [key["key"] for key in (await usage("bob"))["keys"]] == ["k3"]

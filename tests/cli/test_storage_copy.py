@@ -16,6 +16,8 @@ from tests.support.command import mediagate, output_of
 from tests.support.copies import KEYS, MARK, WITHIN_SKEW_S, content, copied, copy, filled, mark, refused, write
 from tests.support.server import PYTHONPATH
 
+PREFIXES = {"staging": "staging", "media": "img", "originals": "originals", "outputs": "outputs"}
+
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_own_folder")]
 
 
@@ -283,3 +285,14 @@ def test_copy_from_a_gate_works_while_its_database_is_unavailable(new: Path, tmp
     assert "could not check that the files belong to " in done.stderr
     assert "geheim" not in done.stderr
     assert content(new) == content(tmp_path / "data" / "files")
+
+
+def test_copy_takes_the_key_prefixes_of_the_gate(old: Path, new: Path) -> None:
+    encoded = "img/avatar/_ann.40example.2ecom/med_1/sm.webp"
+    write(old, encoded, b"a")
+    marked = {"database": "db_1", "generation": 3, "prefixes": PREFIXES}
+    write(old, MARK, json.dumps(marked).encode())
+    assert "the files of this storage have the key prefixes" in refused(old, new)
+    assert copied(old, new, MEDIAGATE_MEDIA_PREFIX="img")[0].startswith("copied 3 files ")
+    assert content(new).keys() == {encoded, KEYS[0], KEYS[3], MARK}, "media/ is no folder of this gate"
+    assert json.loads((new / MARK).read_text()) == marked

@@ -209,10 +209,21 @@ def test_phone_layout_does_not_scroll_sideways(page: Page, data: Path) -> None:
 
 
 def test_invalid_source_id_is_refused_before_the_upload(page: Page, data: Path) -> None:
-    page.fill("#source-id", "../etc")
+    page.fill("#source-id", "  ")
     page.set_input_files("#files", data / "formats" / "hopper.jpg")
     assert page.locator("#uploads .card").count() == 0
     assert page.evaluate("document.activeElement.id") == "source-id"
+
+
+def test_source_id_of_any_text_is_uploaded_and_listed(page: Page, data: Path) -> None:
+    page.fill("#source-id", "ann@example.com/写真 100%")
+    card = choose(page, data / "moderation" / "chelsea.png")
+    expect_state(card, "COMPLETE")
+    expect(card.locator("img.loaded")).to_be_visible(timeout=SLOW_MS)
+    page.reload()
+    page.fill("#source-id", "ann@example.com/写真 100%")
+    page.locator("#source-id").blur()
+    expect(page.locator("#earlier .card")).to_have_count(1, timeout=SLOW_MS)
 
 
 def test_demo_page_at_another_path_finds_the_gate(browser: Browser, data: Path, tmp_path: Path) -> None:

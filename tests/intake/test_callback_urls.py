@@ -1,4 +1,4 @@
-"""``callbackUrl``: an invalid one is refused on every route and from Python, also without the plugin ``webhooks``."""
+"""``callbackUrl``: an invalid one is refused on every route and from Python, and any one that nothing would call."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 
-from mediagate import MediaGate
-from mediagate.errors import InvalidParameter
+from mediagate import CALLBACKS, BatchItem, MediaGate, Source
+from mediagate.errors import CallbacksUnavailable, InvalidParameter, InvalidPipeline
+from tests.support.pipelines import SMALL, WORK, runs_pipelines
 
 pytestmark = pytest.mark.anyio
 
@@ -44,8 +45,10 @@ ACCEPTED = [
 
 @pytest.fixture
 async def gate(make_gate: Callable[..., MediaGate]) -> AsyncIterator[MediaGate]:
-    async with make_gate(worker=False) as opened:
-        yield opened
+    gate = make_gate(worker=False)
+    gate.decorate(CALLBACKS, True)
+    async with gate:
+        yield gate
 
 
 async def sent(gate: MediaGate, photo: bytes, url: str) -> list[httpx.Response]:
@@ -79,3 +82,28 @@ async def test_invalid_callback_url_is_refused_on_every_route(gate: MediaGate, p
 async def test_valid_callback_url_is_accepted_on_every_route(gate: MediaGate, photo: bytes) -> None:
     for url in ACCEPTED:
         assert [answer.status_code for answer in await sent(gate, photo, url)] == [202, 201], url
+
+
+async def test_callback_url_that_nothing_would_call_is_refused_on_every_route(
+    make_gate: Callable[..., MediaGate], photo: bytes
+) -> None:
+    gate = runs_pipelines(make_gate(worker=False, sources={"avatar": Source(), "work": WORK}))
+    url = ACCEPTED[0]
+    async with gate:
+        for answer in await sent(gate, photo, url):
+            assert (answer.status_code, answer.json()["code"]) == (422, "callbacks_unavailable")
+            assert "leave it out and poll statusUrl" in answer.json()["detail"]
+        for call in (
+            gate.upload(photo, source_type="avatar", source_id="u1", callback_url=url),
+            gate.create_upload(source_type="avatar", source_id="u1", size=9, callback_url=url),
+            gate.pipeline(photo, steps=SMALL, source="work", callback_url=url),
+            gate.batch([BatchItem(photo, SMALL)], source="work", callback_url=url),
+        ):
+            with pytest.raises(CallbacksUnavailable):
+                await call
+        with pytest.raises(InvalidPipeline) as refused:
+            await gate.batch([BatchItem(photo, SMALL, callback_url=url)], source="work")
+        assert refused.value.errors[0]["code"] == "callbacks_unavailable"
+        assert not (await gate.list_jobs()).items
+        assert [info async for info in gate.parts.storage.list("staging/")] == []
+        assert list(gate.runtime.spool_dir.iterdir()) == []

@@ -18,7 +18,7 @@ FORM = {"sourceType": "avatar", "sourceId": "u1"}
 LISTS = ["/media?sourceType=avatar", "/jobs?", "/usage?"]
 SLIPS = {
     "/media?source_type=avatar": "sourceType",
-    "/media?sourceType=avatar&ofset=20": "cursor",
+    "/media?sourceType=avatar&ofset=20": "offset",
     "/media?sourceType=avatar&page=2": "cursor",
     "/jobs?limt=5": "limit",
     "/jobs?perPage=5": "limit",

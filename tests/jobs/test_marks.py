@@ -13,7 +13,7 @@ from mediagate.jobs.file_mark import FEW, FIRST, is_set_back, mark_files
 from mediagate.parts import Parts
 from mediagate.records import Settlement
 from mediagate.storage import MARK_KEY as KEY
-from mediagate.storage import Mark, read_mark
+from mediagate.storage import KeyPrefixes, Mark, read_mark
 from mediagate.storage.mark import MAX_ID
 from mediagate.testing.record_samples import a_media, claimed_job
 from tests.support.bare_parts import NOW, DatedStorage, bare_parts
@@ -61,6 +61,12 @@ async def test_mark_counts_the_generation_up_each_time() -> None:
         {"database": "d\nb", "generation": 1},
         {"database": "d" * (MAX_ID + 1), "generation": 1},
         {"database": "db", "generation": 1, "more": 1},
+        {"database": "db", "generation": 1, "prefixes": 1},
+        {"database": "db", "generation": 1, "prefixes": {}},
+        {"database": "db", "generation": 1, "prefixes": {**KeyPrefixes().to_json(), "more": "x"}},
+        {"database": "db", "generation": 1, "prefixes": {**KeyPrefixes().to_json(), "media": 1}},
+        {"database": "db", "generation": 1, "prefixes": {**KeyPrefixes().to_json(), "media": "staging"}},
+        {"database": "db", "generation": 1, "prefixes": KeyPrefixes().to_json(), "more": 1},
         {"database": "db"},
     ],
 )

@@ -169,7 +169,7 @@ async def told(tmp_path_factory: pytest.TempPathFactory, photo: bytes) -> Told:
             statuses = {}
             for name, picture in pictures.items():
                 sent = await gate.upload(
-                    picture, source_type="avatar", source_id=name, client_reference_id=f"ref-{name}"
+                    picture, source_type="avatar", source_id=name, client_reference_id=f"ref-{name}", owner="ann"
                 )
                 await gate.wait(sent.job_id, timeout_s=60)
                 statuses[sent.job_id] = (await client.get(f"/status/{sent.job_id}?http=200")).json()
@@ -206,14 +206,15 @@ async def test_every_event_matches_the_schema_and_has_nothing_else(told: Told) -
 
 
 async def test_job_events_carry_the_answer_of_get_status(told: Told) -> None:
-    """The result and the message for people are in one of the two only."""
+    """The result, the owner and the message for people are in one of the two only."""
     job_events = [body for body in told.bodies if body["type"] != "media.deleted"]
     assert {body["data"]["jobId"] for body in job_events} == told.statuses.keys()
     for body in job_events:
-        data = {name: value for name, value in body["data"].items() if not name.startswith("result")}
+        data = {name: value for name, value in body["data"].items() if not name.startswith(("result", "owner"))}
         status = {name: value for name, value in told.statuses[data["jobId"]].items() if name != "message"}
         assert data == status
         assert body["timestamp"] == data["finishedAt"]
+        assert body["data"]["owner"] == "ann"
 
 
 async def test_job_completed_event_carries_the_largest_fitting_variant(told: Told) -> None:
@@ -223,6 +224,17 @@ async def test_job_completed_event_carries_the_largest_fitting_variant(told: Tol
     assert data["resultVariant"] == told.picture_name
     assert data["resultContentType"] == "image/webp"
     assert [body["type"] for body in told.bodies if "resultBase64" in body["data"]] == ["job.completed"]
+
+
+async def test_job_completed_event_carries_url_type_and_size_of_the_largest_variant(told: Told) -> None:
+    data = told.data_of("job.completed")
+    largest = max(data["media"]["variants"], key=lambda variant: variant["width"] * variant["height"])
+    assert data["result"] == {
+        **{name: largest[name] for name in ("name", "url", "bytes", "width", "height")},
+        "mimeType": "image/webp",
+    }
+    assert data["result"]["url"].startswith(f"{BASE}/media/avatar/good/")
+    assert [body["type"] for body in told.bodies if "result" in body["data"]] == ["job.completed"]
 
 
 async def test_media_deleted_event_names_job_media_and_source(told: Told) -> None:

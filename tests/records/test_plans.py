@@ -223,6 +223,13 @@ QUESTIONS: dict[str, tuple[Question, int]] = {
     "fail_exhausted": (lambda r: r.fail_exhausted(now=NOW, limit=200), 250),
     "unnotified": (lambda r: r.unnotified(before=NOW - LEASE, limit=200), 50),
     "list_jobs, the newest of all": (lambda r: r.list_jobs(limit=1), 10),
+    # The rows before the page, and a count of those that match.
+    "list_jobs of an owner by offset": (lambda r: r.list_jobs(owner_id="owner3", limit=20, offset=1000), 80_000),
+    "list_jobs of a source by offset": (
+        lambda r: r.list_jobs(source_type="post", source_id="user77", limit=20, offset=100),
+        500,
+    ),
+    "list_jobs in a state by offset": (lambda r: r.list_jobs(status=JobStatus.REJECTED, limit=20, offset=0), 22_000),
     "uploads_of": (lambda r: r.uploads_of("owner3", limit=100, after="upl_5"), 210),
     "erase_jobs": (erase, 100 * 8),
     "oldest_waiting": (lambda r: r.oldest_waiting(), 10),
@@ -240,6 +247,7 @@ QUESTIONS: dict[str, tuple[Question, int]] = {
     "list_media of a type": (lambda r: r.list_media("post", None, limit=20), 70),
     "list_media of an owner": (lambda r: r.list_media("post", "user77", limit=20), 70),
     "list_media, a page deep inside": (page_deep_inside, 80),
+    "list_media by offset": (lambda r: r.list_media("post", "user77", limit=20, offset=10), 200),
     "forget": (lambda r: r.forget(now=NOW), 200),
     "reserve_key": (lambda r: r.reserve_key("key50000", now=NOW, expires_at=NOW + LEASE), 10),
     "delete_media": (lambda r: r.delete_media("med_000001003"), 20),

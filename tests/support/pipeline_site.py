@@ -51,6 +51,11 @@ def pipeline_gate(make_gate: Callable[..., MediaGate], *, known: bool = False, *
     return gate
 
 
+def file_of(photo: bytes, name: str = "a.jpg", field: str = "file") -> tuple[str, tuple[str, bytes]]:
+    """Return a file of a request."""
+    return field, (name, photo)
+
+
 async def posted(
     client: httpx.AsyncClient,
     request: Any,

@@ -144,6 +144,29 @@ class ListsMediaOfOthers(MemoryRecords):
         return await super().list_media(source_type, source_id, **{**options, "owner_id": None})
 
 
+class IgnoresOffsets(MemoryRecords):
+    async def list_jobs(self, *, offset: int | None = None, **options: Any) -> JobPage:
+        return replace(await super().list_jobs(**options), total=11)
+
+
+class CountsOnePage(MemoryRecords):
+    async def list_media(self, source_type: str, source_id: str | None, **options: Any) -> MediaPage:
+        page = await super().list_media(source_type, source_id, **options)
+        return page if page.total is None else replace(page, total=len(page.items))
+
+
+class ChargesForAllJobs(MemoryRecords):
+    async def usage(self, *, owner_id: str | None, first: date, last: date) -> UsageReport:
+        report = await super().usage(owner_id=owner_id, first=first, last=last)
+        price = sum(job.credits for job in self._jobs.values())
+        return replace(report, days={day: replace(used, credits=price) for day, used in report.days.items()})
+
+
+class ForgetsPrices(MemoryRecords):
+    async def create_job(self, job: Job, **key: Any) -> bool:
+        return await super().create_job(replace(job, credits=0), **key)
+
+
 class TellsOfOthersDeletedMedia(MemoryRecords):
     async def jobs_of_media(
         self, media_ids: Collection[str], *, owner_id: str | None = None
@@ -277,6 +300,10 @@ class ListsUploadsOfOthers(MemoryRecords):
         (ListsJobsOfOthers, r"list_jobs\(\) must filter by owner"),
         (ListsTheLastRecordedFirst, "not the one recorded last"),
         (ListsMediaOfOthers, r"list_media\(\) must filter by owner"),
+        (IgnoresOffsets, r"list_jobs\(\) with an offset must skip that many and count all"),
+        (CountsOnePage, r"list_media\(\) with an offset must count the media of all pages"),
+        (ChargesForAllJobs, "the credits of COMPLETE jobs"),
+        (ForgetsPrices, "must return the price of a job"),
         (TellsOfOthersDeletedMedia, r"jobs_of_media\(\) must filter by owner"),
         (ForgetsThatMediaAreDeleted, r"jobs_of_media\(\) among"),
         (ForgetsModelRuns, "model runs"),

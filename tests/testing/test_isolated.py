@@ -35,7 +35,10 @@ FORM = {"sourceType": "avatar", "sourceId": "user-1"}
 def production_gate() -> MediaGate:
     """Return a gate whose own parts are unreachable."""
     settings = Settings(
-        database_url="postgresql://nobody@127.0.0.1:1/none", data_dir=Path("/nonexistent/mediagate"), worker=False
+        database_url="postgresql://nobody@127.0.0.1:1/none",
+        data_dir=Path("/nonexistent/mediagate"),
+        worker=False,
+        media_prefix="img",
     )
     gate = MediaGate(sources={"avatar": Source(reject={"explicit": 0.5})}, settings=settings)
     gate.register(nudenet, model="/nonexistent.onnx")

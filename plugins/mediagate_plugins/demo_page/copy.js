@@ -30,8 +30,10 @@ const fileField = (field, file) =>
   quoted(`${field}=@"${harmless(file.name || "picture").replace(/["\\]/g, "\\$&")}"`);
 
 export function uploadLine(file, { sourceType, sourceId }, needsKey) {
-  const fields = [`sourceType=${sourceType}`, `sourceId=${sourceId}`].map(quoted);
-  const form = [...fields, fileField("file", file)].map((field) => `-F ${field}`).join(" ");
+  // curl reads a value of -F that begins with @ or < from a file, and takes what follows a ; for options.
+  const plain = /^[@<]|;/.test(sourceId) ? "--form-string" : "-F";
+  const fields = [`-F ${quoted(`sourceType=${sourceType}`)}`, `${plain} ${quoted(`sourceId=${sourceId}`)}`];
+  const form = [...fields, `-F ${fileField("file", file)}`].join(" ");
   return `curl${needsKey ? KEY : ""} ${form} ${quoted(address("upload"))}`;
 }
 

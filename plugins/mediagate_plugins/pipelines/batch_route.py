@@ -44,10 +44,11 @@ class BatchRoute:
             reading = partial(read_batch, reception.document, rules, ad_hoc=ad_hoc, files=reception.files.keys())
             # In a thread: checking a hundred jobs takes some tenths of a second.
             asked = await to_thread.run_sync(reading)
+            reception.check_callback(asked.callback_url)
             orders, estimates = await self._orders(reception, asked)
             ignored = [*reception.ignored, *asked.ignored]
             if dry_run:
-                return JSONResponse(self._described(asked, estimates, ignored), headers=NO_STORE)
+                return JSONResponse(self._described(reception, asked, estimates, ignored), headers=NO_STORE)
             order = BatchOrder(orders, asked.client_reference_id, asked.callback_url)
             return gate.accepted_batch(request, await reception.accept(order), ignored)
 
@@ -58,6 +59,8 @@ class BatchRoute:
         faults, orders, estimates = Faults(), list[PipelineOrder](), list[list[Estimate]]()
         for number, job in enumerate(asked.jobs):
             place, before = f"/jobs/{number}", len(faults.errors)
+            with faults.at(place):
+                reception.check_callback(job.request.callback_url)
             files = await self._files(reception, job, place, faults)
             pictures = await self._pictures(reception, job, place, faults)
             costs = await self._costs(reception, job, files, faults, place)
@@ -135,7 +138,13 @@ class BatchRoute:
             callback_url=request.callback_url,
         )
 
-    def _described(self, asked: BatchRequest, estimates: list[list[Estimate]], ignored: list[str]) -> dict[str, Any]:
+    def _described(
+        self, reception: BatchReception, asked: BatchRequest, estimates: list[list[Estimate]], ignored: list[str]
+    ) -> dict[str, Any]:
         """Return the answer of a dry run."""
-        jobs = [described(job.request, self._rules, costs) for job, costs in zip(asked.jobs, estimates, strict=True)]
+        requests = [job.request for job in asked.jobs]
+        jobs = [
+            described(one, self._rules, costs, credits=reception.price_of(one.recipe, len(costs)))
+            for one, costs in zip(requests, estimates, strict=True)
+        ]
         return {"valid": True, "jobs": jobs, **({"ignored": ignored} if ignored else {})}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -9,14 +10,14 @@ from mediagate.operations import MOST_INPUTS, MOST_OUTPUTS, MOST_STEPS
 from mediagate_plugins.pipelines.rules import Rules
 
 
-def catalogue(rules: Rules, *, ad_hoc: bool, timeout_s: float) -> dict[str, Any]:
+def catalogue(rules: Rules, *, ad_hoc: bool, timeout_s: float, credits: Mapping[str, int]) -> dict[str, Any]:
     """Return the operations with their schemas and costs, the presets, and the limits.
 
-    ``ad_hoc`` says whether the caller may send steps of its own.
+    ``ad_hoc`` says whether the caller may send steps of its own; ``credits`` are prices of operations.
     """
     source = rules.source
     return {
-        "operations": [_described(operation) for operation in rules.operations.describe()],
+        "operations": [_described(operation, credits) for operation in rules.operations.describe()],
         "presets": [
             {"name": name, "version": preset.version, "params": preset.schema} for name, preset in rules.presets.items()
         ],
@@ -40,8 +41,8 @@ def catalogue(rules: Rules, *, ad_hoc: bool, timeout_s: float) -> dict[str, Any]
     }
 
 
-def _described(operation: dict[str, Any]) -> dict[str, Any]:
+def _described(operation: dict[str, Any], credits: Mapping[str, int]) -> dict[str, Any]:
     """Return an operation in the words of HTTP; without a cost per megapixel if that depends on its parameters."""
     cost = operation.pop("cost")
     named = None if cost is None else {"cpuMs": cost["cpu_ms"], "bytes": cost["bytes"]}
-    return {**operation, "costPerMegapixel": named}
+    return {**operation, "costPerMegapixel": named, "credits": credits.get(operation["op"], 0)}

@@ -36,6 +36,7 @@ class PipelineRoutes:
             self._rules,
             ad_hoc=self._rules.may_ad_hoc(principal, local=is_local(request)),
             timeout_s=self._gate.settings.image_timeout_s,
+            credits=self._gate.credits,
         )
         return JSONResponse(body, headers=NO_STORE)
 
@@ -45,6 +46,7 @@ class PipelineRoutes:
         async with self._gate.receive_pipeline(request, self._rules.source_type, dry_run=dry_run) as reception:
             check_query(request)
             asked = await self._read(reception, local=is_local(request))
+            reception.check_callback(asked.callback_url)
             await _add_references(reception, asked)
             estimates = await self._estimates(reception, asked)
             if dry_run:
@@ -81,7 +83,8 @@ class PipelineRoutes:
         """Return the answer of a dry run."""
         costs = estimates or self._reference_costs(asked)
         ignored = [*reception.ignored, *asked.ignored]
-        return {"valid": True, **described(asked, self._rules, costs), **({"ignored": ignored} if ignored else {})}
+        told = described(asked, self._rules, costs, credits=reception.price_of(asked.recipe))
+        return {"valid": True, **told, **({"ignored": ignored} if ignored else {})}
 
     def _reference_costs(self, asked: PipelineRequest) -> list[Estimate]:
         """Return the cost of one megapixel, nothing if the steps suit other pictures only."""
@@ -91,7 +94,7 @@ class PipelineRoutes:
             return []
 
 
-def described(asked: PipelineRequest, rules: Rules, costs: Sequence[Estimate]) -> dict[str, Any]:
+def described(asked: PipelineRequest, rules: Rules, costs: Sequence[Estimate], *, credits: int) -> dict[str, Any]:
     """Return what a dry run tells of one request."""
     most = rules.max_ttl
     wanted = most if asked.ttl is None else asked.ttl
@@ -102,6 +105,7 @@ def described(asked: PipelineRequest, rules: Rules, costs: Sequence[Estimate]) -
         "outputs": list(asked.recipe.outputs),
         "retention": {"ttlHours": min(wanted, most) / HOUR, "clamped": wanted > most},
         "costs": [cost.to_json() for cost in costs],
+        "credits": credits,
     }
 
 

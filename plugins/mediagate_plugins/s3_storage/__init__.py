@@ -69,6 +69,7 @@ async def s3_storage(
         retry_mode=retry_mode,
         threads=threads,
         upload_origins=tuple(upload_origins),
+        key_prefixes=gate.settings.key_prefixes,
         **policy_of(gate.sources),
     )
     try:

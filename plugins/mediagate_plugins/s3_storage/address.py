@@ -8,17 +8,22 @@ from urllib.parse import urlsplit
 
 from mediagate import Source, Storage
 from mediagate.errors import ConfigError
+from mediagate.storage import KeyPrefixes
 from mediagate_plugins.s3_storage.options import Options, policy_of, without_boto3
+
+DEFAULT = KeyPrefixes()
 
 
 @asynccontextmanager
-async def open_address(address: str, sources: Mapping[str, Source]) -> AsyncIterator[Storage]:
+async def open_address(
+    address: str, sources: Mapping[str, Source], *, key_prefixes: KeyPrefixes = DEFAULT
+) -> AsyncIterator[Storage]:
     """Provide the storage in a bucket to the block; boto3 takes server, region and credentials from ``AWS_*``.
 
     Raises ``ConfigError``.
     """
     bucket, prefix = _split(address)
-    options = Options(bucket=bucket, prefix=prefix, **policy_of(sources))
+    options = Options(bucket=bucket, prefix=prefix, key_prefixes=key_prefixes, **policy_of(sources))
     try:
         from mediagate_plugins.s3_storage.storage import open_storage
     except ImportError as exc:

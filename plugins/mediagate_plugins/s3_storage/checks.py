@@ -129,19 +129,20 @@ async def _list(storage: S3Storage, folder: str) -> None:
 async def _exposed(storage: S3Storage, folder: str, key: str) -> list[str]:
     """Return a problem if a public file is unreadable without a signature, or a private one is readable."""
     options = storage.options
-    bases = [storage.address(key).removesuffix(key)]
+    name, below = options.key_prefixes.name_of(key), options.key_prefixes.name_of(folder)
+    bases = [storage.address(key).removesuffix(name)]
     if options.public_url:
         bases.append(f"{options.public_url.rstrip('/')}/")
     if url := storage.url(key):
         status = (await _answer(storage, url))[0]
-        problem = f"{bases[1]}{folder} answers {status or 'nothing'} for an existing file: correct public_url"
+        problem = f"{bases[1]}{below} answers {status or 'nothing'} for an existing file: correct public_url"
         return [] if status == 200 else [problem]
     if folder != "staging/" and segment(key, 1) not in options.private_sources:
         return []
     return [
-        f"{base}{folder} is publicly readable: allow public reads of public sources only"
+        f"{base}{below} is publicly readable: allow public reads of public sources only"
         for base in bases
-        if (await _answer(storage, base + key))[0] == 200
+        if (await _answer(storage, base + name))[0] == 200
     ]
 
 
@@ -169,7 +170,7 @@ async def _lifecycle(storage: S3Storage) -> str:
     problems, notes = [], []
     for bucket in _names(storage):
         places = {kind: storage.options.place(kind) for kind in ("media/", "originals/", "staging/")}
-        here = {kind: before + kind for kind, (place, before) in places.items() if place == bucket}
+        here = {kind: name for kind, (place, name) in places.items() if place == bucket}
         try:
             found = remarks(
                 await storage.connection.ask(bucket, partial(_rules, client, bucket)),

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from mediagate import Source
 from mediagate.errors import ConfigError
-from mediagate.storage import PrivateSources, is_key
+from mediagate.storage import KeyPrefixes, PrivateSources, is_key
 
 Addressing = Literal["auto", "path", "virtual"]
 RetryMode = Literal["standard", "adaptive"]
@@ -48,6 +48,7 @@ class Options:
     retry_mode: RetryMode = "standard"
     threads: int = 16
     upload_origins: tuple[str, ...] = ()
+    key_prefixes: KeyPrefixes = field(default_factory=KeyPrefixes)
     sources: frozenset[str] = frozenset()
     """The gate's source types; below, the types with private files and those with a ``ttl``."""
     private_sources: Container[str] = frozenset()
@@ -64,12 +65,13 @@ class Options:
         return self.attempts * (self.connect_timeout_s + self.read_timeout_s) + pauses
 
     def place(self, key: str) -> tuple[str, str]:
-        """Return the bucket and the prefix of a key's object."""
+        """Return the bucket and the name of a key's object, or of a prefix of keys."""
         prefix, bucket = self.prefix, self.bucket
         if key.startswith("staging/"):
             bucket = self.staging_bucket or bucket
             prefix = prefix if self.staging_prefix is None else self.staging_prefix
-        return bucket, f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        before = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        return bucket, before + self.key_prefixes.name_of(key)
 
     def _names(self) -> Iterator[str]:
         for name in ("bucket", "staging_bucket"):

@@ -66,12 +66,13 @@ class S3Storage:
 
     def __init__(self, options: Options, connection: Connection) -> None:
         self.options = options
+        self.key_prefixes = options.key_prefixes
         self.connection = connection
         self._public_url = options.public_url.rstrip("/") if options.public_url else None
 
     def __repr__(self) -> str:
-        bucket, prefix = self.options.place("media/")
-        return f"S3Storage({bucket}/{prefix})"
+        prefix = self.options.prefix.strip("/")
+        return f"S3Storage({self.options.bucket}/{prefix and f'{prefix}/'})"
 
     async def put(self, key: str, body: bytes | Path) -> None:
         """Store bytes or a local file's content atomically, in parts when it is large."""
@@ -186,12 +187,12 @@ class S3Storage:
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         """Iterate over all objects below a prefix, which ends with ``/``."""
-        bucket, before = self.options.place(check_prefix(prefix))
-        request = {"Bucket": bucket, "Prefix": before + prefix, "MaxKeys": DELETE_BATCH}
+        bucket, name = self.options.place(check_prefix(prefix))
+        request = {"Bucket": bucket, "Prefix": name, "MaxKeys": DELETE_BATCH}
         while True:
             page = await self.connection.ask(prefix, partial(self.connection.client.list_objects_v2, **request))
             for item in page.get("Contents", ()):
-                key = item["Key"].removeprefix(before)
+                key = prefix + item["Key"].removeprefix(name)
                 if is_key(key):
                     yield ObjectInfo(key, item["Size"], item["LastModified"].astimezone(UTC), item["ETag"])
             if not page.get("IsTruncated"):
@@ -199,11 +200,11 @@ class S3Storage:
             request["ContinuationToken"] = page["NextContinuationToken"]
 
     def url(self, key: str) -> str | None:
-        """Return ``public_url`` + key for a published key, ``None`` when it is private or the gate serves it."""
+        """Return ``public_url`` and the name of a published key, ``None`` if it is private or the gate serves it."""
         check_key(key)
         if self._public_url is None or not is_public(key) or segment(key, 1) in self.options.private_sources:
             return None
-        return f"{self._public_url}/{quote(key)}"
+        return f"{self._public_url}/{quote(self.key_prefixes.name_of(key))}"
 
     def presign_get(self, key: str, *, signed_at: datetime, expires_s: int) -> PresignedGet | None:
         """Return a URL of the bucket that reads an object; it expires with the credentials, if they expire sooner."""
@@ -249,8 +250,8 @@ class S3Storage:
         return presign(method, url, signer=connection.signer, region=connection.region, **how)
 
     def _where(self, key: str) -> dict[str, str]:
-        bucket, before = self.options.place(check_key(key))
-        return {"Bucket": bucket, "Key": before + key}
+        bucket, name = self.options.place(check_key(key))
+        return {"Bucket": bucket, "Key": name}
 
     def _headers(self, key: str) -> dict[str, str]:
         kind = CONTENT_TYPES.get(key.rpartition(".")[2], "application/octet-stream")

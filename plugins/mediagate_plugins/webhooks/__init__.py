@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mediagate import EVENTS, RECORDS, DirectUpload, EventType, IncomingBatch, IncomingUpload, MediaGate, plugin
+from mediagate import (
+    CALLBACKS,
+    EVENTS,
+    RECORDS,
+    DirectUpload,
+    EventType,
+    IncomingBatch,
+    IncomingUpload,
+    MediaGate,
+    plugin,
+)
 from mediagate.errors import ConfigError, InvalidParameter
 from mediagate.records import Database
 from mediagate_plugins.webhooks.admin import WEBHOOKS, Webhooks
@@ -73,21 +83,15 @@ async def webhooks(
     await gate.enter(poster)
     await gate.enter(callback_poster)
     gate.decorate(EVENTS, _wanted(receivers, callbacks))
+    if callbacks is not None:
+        gate.decorate(CALLBACKS, True)
+        _add_callback_checks(gate, callbacks)
     schema = event_schema()
 
     async def show_schema(request: Request) -> Response:
         return JSONResponse(schema, media_type="application/schema+json")
 
     gate.add_route("/webhooks/event-schema", show_schema, methods=["GET"])
-
-    async def check_upload(upload: IncomingUpload) -> None:
-        _check_callback(upload.callback_url, callbacks)
-
-    async def check_declaration(upload: DirectUpload) -> None:
-        _check_callback(upload.ticket.callback_url, callbacks)
-
-    async def check_batch(batch: IncomingBatch) -> None:
-        _check_callback(batch.callback_url, callbacks)
 
     async def examine() -> str:
         if problem := link_problem(gate):
@@ -126,10 +130,6 @@ async def webhooks(
             gate.add_hook("on_deleted", sender.look)
             await gate.enter(sender.running(drain_s=gate.settings.drain_timeout_s))
 
-    # Checked at declaration and again at completion, when the configured hosts may have changed.
-    gate.add_hook("pre_declare", check_declaration)
-    gate.add_hook("pre_upload", check_upload)
-    gate.add_hook("pre_batch", check_batch)
     gate.add_check("webhooks", examine)
     gate.add_hook("on_ready", ready)
 
@@ -139,8 +139,24 @@ def _shares_a_secret(endpoint: Endpoint, callbacks: Callbacks | None) -> bool:
     return any(key_of(secret) in keys for secret in endpoint.secrets)
 
 
-def _check_callback(url: str | None, callbacks: Callbacks | None) -> None:
-    if callbacks is not None and url is not None:
+def _add_callback_checks(gate: MediaGate, callbacks: Callbacks) -> None:
+    async def check_upload(upload: IncomingUpload) -> None:
+        _check_callback(upload.callback_url, callbacks)
+
+    async def check_declaration(upload: DirectUpload) -> None:
+        _check_callback(upload.ticket.callback_url, callbacks)
+
+    async def check_batch(batch: IncomingBatch) -> None:
+        _check_callback(batch.callback_url, callbacks)
+
+    # Checked at declaration and again at completion, when the configured hosts may have changed.
+    gate.add_hook("pre_declare", check_declaration)
+    gate.add_hook("pre_upload", check_upload)
+    gate.add_hook("pre_batch", check_batch)
+
+
+def _check_callback(url: str | None, callbacks: Callbacks) -> None:
+    if url is not None:
         try:
             callbacks.read(url)
         except ValueError as exc:

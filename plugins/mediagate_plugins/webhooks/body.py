@@ -1,4 +1,4 @@
-"""The body of a webhook: ``type``, ``timestamp`` and ``data``, which for a job equals the answer of ``GET /status``."""
+"""The body of a webhook: ``type``, ``timestamp`` and ``data``, of a job the answer of ``GET /status`` and its owner."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def body_of(gate: MediaGate, event: Event, *, result_max_bytes: int) -> by
     """
     data: dict[str, Any] = json.loads(event.data)
     if event.type is EventType.JOB_COMPLETED:
-        data = await _completed(gate, event, result_max_bytes) or data
+        data = await _completed(gate, event, result_max_bytes) or {**data, "result": None}
     body = {"type": event.type.value, "timestamp": iso(event.created_at), "data": data}
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -32,17 +32,24 @@ async def _completed(gate: MediaGate, event: Event, result_max_bytes: int) -> di
         return None
     if state.job.kind is JobKind.PIPELINE:
         with suppress(MediaDeleted):
-            return (await gate.get_status(event.job_id)).to_json(poll_after_ms=0)
+            return _told(await gate.get_status(event.job_id))
     if state.media is None:
         return None
     try:
         media = await gate.get_media(state.media.id)
     except MediaNotFound:
         return None
-    return Status(state.job, media).to_json(poll_after_ms=0) | await _result(gate, state.media, result_max_bytes)
+    return _told(Status(state.job, media)) | await _content(gate, state.media, result_max_bytes)
 
 
-async def _result(gate: MediaGate, media: Media, max_bytes: int) -> dict[str, str]:
+def _told(status: Status) -> dict[str, Any]:
+    """Return the data of a completed job; ``result`` is its file, if it has one that stands for it."""
+    file = status.result
+    more = {"owner": status.job.owner_id, "result": None if file is None else file.to_json()}
+    return status.to_json(poll_after_ms=0) | more
+
+
+async def _content(gate: MediaGate, media: Media, max_bytes: int) -> dict[str, str]:
     """Return the content of the largest variant of at most ``max_bytes``."""
     fitting = [variant for variant in media.variants if variant.first and variant.bytes <= max_bytes]
     if not fitting:

@@ -70,6 +70,9 @@ def _job(status: str, **more: dict[str, Any]) -> dict[str, Any]:
         "presetVersion": _or_null(TEXT),
         "batchId": TEXT | {"description": "Of a job in a batch."},
     }
+    later = {"owner": _or_null(TEXT), "credits": _object(amount=COUNT, charged={"type": "boolean"})}
+    for name, property_ in later.items():
+        job["properties"][name] = property_ | {"description": "Missing in events that release 0.1.0 wrote."}
     return job
 
 
@@ -133,6 +136,8 @@ def _completed() -> dict[str, Any]:
         "media": _or_null(_media())
         | {"description": "null for a pipeline, and if the picture was deleted before this was sent."},
         "outputs": _list(_output()) | {"description": "Of a pipeline; see GET /status/{jobId} for its other fields."},
+        "result": _or_null(_object(name=TEXT, url=PICTURE_URL, mimeType=TEXT, bytes=COUNT, width=COUNT, height=COUNT))
+        | {"description": "The only output of a pipeline, or the largest variant; null without one, or with several."},
         "resultVariant": TEXT | {"description": "The largest variant below the gate's limit, if it sends any."},
         "resultContentType": TEXT,
         "resultBase64": TEXT | {"contentEncoding": "base64"},

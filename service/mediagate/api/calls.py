@@ -44,6 +44,7 @@ class Calls(ModerationCalls, PipelineCalls, BatchCalls):
 
     sources: dict[str, Source]
     settings: Settings
+    credits: dict[str, int]
     _runtime: Runtime | None = None
 
     @property
@@ -184,12 +185,14 @@ class Calls(ModerationCalls, PipelineCalls, BatchCalls):
         source_id: str | int | None = None,
         limit: int = 20,
         cursor: str | None = None,
+        offset: int | None = None,
         owner: str | None = None,
         base_url: str = "",
     ) -> StatusPage:
         """Return the jobs that match every given value, newest first, ``limit`` (1-100) at a time.
 
-        ``status`` may be given by its name, such as ``"FAILED"``. Raises ``InvalidParameter``.
+        ``status`` may be given by its name, such as ``"FAILED"``. A page by ``offset`` (up to 10,000) has a ``total``;
+        new jobs shift such pages, those by ``cursor`` not. Raises ``InvalidParameter`` and ``ConflictingParameters``.
         """
         return await jobs.list_jobs(
             self.runtime,
@@ -198,6 +201,7 @@ class Calls(ModerationCalls, PipelineCalls, BatchCalls):
             source_id=source_id,
             limit=limit,
             cursor=cursor,
+            offset=offset,
             owner=owner,
             base_url=base_url,
         )
@@ -230,12 +234,23 @@ class Calls(ModerationCalls, PipelineCalls, BatchCalls):
         *,
         limit: int = 20,
         cursor: str | None = None,
+        offset: int | None = None,
         owner: str | None = None,
         base_url: str = "",
     ) -> PublishedPage:
-        """Return the media of a source, newest first, ``limit`` (1-100) at a time; raises ``InvalidParameter``."""
+        """Return the media of a source, newest first, ``limit`` (1-100) at a time; raises as ``list_jobs``.
+
+        ``offset`` is that of ``list_jobs``.
+        """
         return await media.list_media(
-            self.runtime, source_type, source_id, limit=limit, cursor=cursor, owner=owner, base_url=base_url
+            self.runtime,
+            source_type,
+            source_id,
+            limit=limit,
+            cursor=cursor,
+            offset=offset,
+            owner=owner,
+            base_url=base_url,
         )
 
     async def get_media(self, media_id: str, *, owner: str | None = None, base_url: str = "") -> PublishedMedia:

@@ -10,18 +10,35 @@ from importlib.util import find_spec
 from mediagate.config import Settings, Source
 from mediagate.errors import ConfigError, ModerationFailed
 from mediagate.images import ForkServer, ImagePool
+from mediagate.intake import check_credits
 from mediagate.kernel import Registry
 from mediagate.moderation import Moderator, RemoteModerator, input_edge, members_of, selection_problems, together
 from mediagate.observe import Observers
-from mediagate.parts import AUTHORIZE, EVENTS, MODERATOR, OPERATIONS, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE, Parts
+from mediagate.parts import (
+    AUTHORIZE,
+    CALLBACKS,
+    EVENTS,
+    MODERATOR,
+    OPERATIONS,
+    QUEUE,
+    RECORDS,
+    REMOTE_MODERATOR,
+    STORAGE,
+    Parts,
+)
 from mediagate.queue import Dispatcher, InProcessQueue
-from mediagate.storage import FilesystemStorage, PrivateSources, observed
+from mediagate.storage import FilesystemStorage, PrivateSources, check_prefixes, observed
 
 log = logging.getLogger("mediagate")
 
 
 def assemble(
-    sources: Mapping[str, Source], settings: Settings, registry: Registry, server: ForkServer | None = None
+    sources: Mapping[str, Source],
+    settings: Settings,
+    registry: Registry,
+    server: ForkServer | None = None,
+    *,
+    credits: Mapping[str, int],
 ) -> Parts:
     """Return the unopened parts of a gate whose plugins have booted, with defaults for the missing ones.
 
@@ -33,6 +50,7 @@ def assemble(
 
         check_steps(sources, values.get(OPERATIONS))
     _check_documents(sources)
+    check_credits(credits, values.get(OPERATIONS, ()))
     remote_moderator = values.get(REMOTE_MODERATOR)
     moderator = _moderator(sources, settings, values.get(MODERATOR), remote_moderator)
     observer = Observers(registry.observers)
@@ -41,7 +59,9 @@ def assemble(
             settings.data_dir / "files",
             public_url=settings.public_url,
             private_sources=PrivateSources(sources),
+            key_prefixes=settings.key_prefixes,
         )
+    check_prefixes(values[STORAGE], settings.key_prefixes)
     if registry.observers:
         values[STORAGE] = observed(values[STORAGE], observer)
     if RECORDS not in values:
@@ -81,6 +101,8 @@ def assemble(
         remote_moderator=remote_moderator,
         authorize=values.get(AUTHORIZE),
         operations=values.get(OPERATIONS),
+        callbacks=values.get(CALLBACKS, False),
+        credits=credits,
     )
 
 

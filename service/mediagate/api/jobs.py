@@ -7,7 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-from mediagate.api.media import check_limit, delete_by_id, expired, id_text, member
+from mediagate.api.media import delete_by_id, expired, id_text, member
+from mediagate.api.pages import check_page
 from mediagate.api.runtime import Runtime
 from mediagate.errors import JobConflict, MediaDeleted
 from mediagate.jobs import check_id, delete_outputs, job_events, resume_finish, unknown_job
@@ -19,11 +20,13 @@ from mediagate.values import JobKind, JobState, JobStatus, Status, iso, status_o
 class StatusPage:
     """A page of jobs, newest first; ``next_cursor`` is the cursor of the next page, ``None`` at the end.
 
-    A ``COMPLETE`` job whose picture has been deleted has no media.
+    A ``COMPLETE`` job whose picture has been deleted has no media. ``total`` is the number of jobs on all pages, of a
+    page by offset.
     """
 
     items: tuple[Status, ...]
     next_cursor: str | None
+    total: int | None = None
 
 
 async def get_status(job_id: str, runtime: Runtime, *, owner: str | None = None, base_url: str = "") -> Status:
@@ -60,11 +63,12 @@ async def list_jobs(
     source_id: str | int | None,
     limit: int,
     cursor: str | None,
+    offset: int | None,
     owner: str | None,
     base_url: str,
 ) -> StatusPage:
-    """Return a page of the jobs that match every given value; raises ``InvalidParameter``."""
-    check_limit(limit)
+    """Return a page of the jobs that match every given value; raises ``InvalidParameter``, and like ``check_page``."""
+    check_page(limit, cursor, offset)
     records = runtime.parts.records
     page = await records.list_jobs(
         owner_id=owner,
@@ -73,9 +77,11 @@ async def list_jobs(
         source_id=id_text(source_id),
         limit=limit,
         cursor=cursor,
+        offset=offset,
     )
     now = await records.now()
-    return StatusPage(tuple(_shown(state.at(now), runtime, base_url) for state in page.items), page.next_cursor)
+    shown = tuple(_shown(state.at(now), runtime, base_url) for state in page.items)
+    return StatusPage(shown, page.next_cursor, page.total)
 
 
 async def cancel(job_id: str, runtime: Runtime, *, owner: str | None = None) -> Status:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
+from mediagate.api.pages import check_page
 from mediagate.api.runtime import Runtime
 from mediagate.errors import InvalidParameter, MediaNotFound
 from mediagate.jobs import delete_media
@@ -17,10 +18,14 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 @dataclass(frozen=True, slots=True)
 class PublishedPage:
-    """A page of media, newest first; ``next_cursor`` is the cursor of the next page, ``None`` at the end."""
+    """A page of media, newest first; ``next_cursor`` is the cursor of the next page, ``None`` at the end.
+
+    ``total`` is the number of media on all pages, of a page by offset.
+    """
 
     items: tuple[PublishedMedia, ...]
     next_cursor: str | None
+    total: int | None = None
 
 
 async def list_media(
@@ -30,17 +35,24 @@ async def list_media(
     *,
     limit: int,
     cursor: str | None,
+    offset: int | None,
     owner: str | None,
     base_url: str,
 ) -> PublishedPage:
-    """Return a page of a source's media with their URLs; raises ``InvalidParameter``."""
-    check_limit(limit)
+    """Return a page of a source's media with their URLs; raises like ``check_page``."""
+    check_page(limit, cursor, offset)
     records = runtime.parts.records
     page = await records.list_media(
-        source_type, id_text(source_id), limit=limit, cursor=cursor, owner_id=owner, now=await records.now()
+        source_type,
+        id_text(source_id),
+        limit=limit,
+        cursor=cursor,
+        offset=offset,
+        owner_id=owner,
+        now=await records.now(),
     )
     url_of = runtime.url_of(base_url)
-    return PublishedPage(tuple(published(media, url_of) for media in page.items), page.next_cursor)
+    return PublishedPage(tuple(published(media, url_of) for media in page.items), page.next_cursor, page.total)
 
 
 async def get_media(media_id: str, runtime: Runtime, *, owner: str | None, base_url: str) -> PublishedMedia:
@@ -74,12 +86,6 @@ async def delete_by_id(media_id: str, runtime: Runtime, *, owner: str | None = N
 async def expired(media: Media, records: Records) -> bool:
     """Return whether a media's retention has ended, by the database's clock."""
     return media.expires_at is not None and media.expired(await records.now())
-
-
-def check_limit(limit: int) -> None:
-    """Raise ``InvalidParameter`` unless the page size is valid."""
-    if not 1 <= limit <= 100:
-        raise InvalidParameter("limit: use a number from 1 to 100")
 
 
 def member(kind: type[Choice], name: str, value: str) -> Choice:

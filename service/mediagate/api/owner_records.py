@@ -73,6 +73,7 @@ def job_record(
         "timings": dict(job.timings_ms),
         "bytesOut": job.bytes_out,
         "modelRuns": job.model_runs,
+        "credits": job.credits,
         "media": media,
         **(_pipeline(job, outputs) if job.kind is JobKind.PIPELINE else {}),
     }

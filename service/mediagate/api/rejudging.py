@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from mediagate.api.media import check_limit, member
+from mediagate.api.media import member
+from mediagate.api.pages import check_page
 from mediagate.api.runtime import Runtime
 from mediagate.errors import ConfigError, InvalidParameter, JobConflict, UnknownSource
 from mediagate.jobs import check_id, end_rejudgement, unknown_job
@@ -73,7 +74,7 @@ async def list_rejudgements(
     runtime: Runtime, *, status: str | None, rejudging_id: str | None, limit: int, after: str
 ) -> Sequence[Rejudgement]:
     """Return re-judgements by id; raises ``InvalidParameter``."""
-    check_limit(limit)
+    check_page(limit)
     return await runtime.parts.records.rejudgements.list_rejudgements(
         status=None if status is None else member(RejudgementStatus, "status", status),
         rejudging_id=rejudging_id,

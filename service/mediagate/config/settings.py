@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from mediagate.config.origins import checked_base, checked_hosts, checked_origins, listed
 from mediagate.config.variants import DEFAULT_VARIANTS, Effort, Frozen, VariantSpec
 from mediagate.errors import ConfigError
+from mediagate.values import KeyPrefixes, check_key_prefix
 
 MIB = 1024 * 1024
 
@@ -45,6 +46,7 @@ def _secrets(value: object) -> object:
     return listed(value.get_secret_value() if isinstance(value, SecretStr) else value)
 
 
+KeyPrefix = Annotated[str, AfterValidator(check_key_prefix)]
 UrlSecrets = Annotated[tuple[Annotated[SecretStr, Field(min_length=32)], ...], Field(min_length=1)]
 
 
@@ -140,6 +142,11 @@ class Settings(BaseSettings):
     """Absolute URL of the gate, for links made outside a request; unset: ``root_path`` is used."""
     public_url: Annotated[str | None, AfterValidator(checked_base)] = None
     """CDN or web server in front of the stored files; unset: the gate serves them."""
+    staging_prefix: KeyPrefix = "staging"
+    """The first part of the names of quarantined files in the storage; below, of variants, originals and outputs."""
+    media_prefix: KeyPrefix = "media"
+    originals_prefix: KeyPrefix = "originals"
+    outputs_prefix: KeyPrefix = "outputs"
     url_ttl_s: Annotated[int, Field(ge=2, le=7 * 24 * 3600)] = 3600
     """Lifetime of the URLs of private files, in seconds; the URLs in a response have at least half of it left."""
     url_secret: Annotated[UrlSecrets | None, NoDecode, BeforeValidator(_secrets)] = None
@@ -202,12 +209,24 @@ class Settings(BaseSettings):
     """How long closing waits for the running jobs, in seconds."""
     poll_after_ms: Annotated[int, Field(ge=100)] = 1000
     """Minimum of ``pollAfterMs``."""
+    status_http: Literal["status", "200"] = "status"
+    """Whether ``GET /status`` answers with the HTTP status of the job's status or with 200, unless a request asks."""
 
     def __init__(self, **values: Any) -> None:
         try:
             super().__init__(**values)
         except ValidationError as exc:
             raise ConfigError(_variable_problems(exc)) from None
+
+    @model_validator(mode="after")
+    def _keeps_prefixes_apart(self) -> Self:
+        _ = self.key_prefixes
+        return self
+
+    @property
+    def key_prefixes(self) -> KeyPrefixes:
+        """The names of the four kinds of files in the storage."""
+        return KeyPrefixes(self.staging_prefix, self.media_prefix, self.originals_prefix, self.outputs_prefix)
 
     @property
     def records_url(self) -> str:

@@ -41,6 +41,8 @@ MediagateError
 │   ├── AnimationRefused         422 animation_refused
 │   ├── UploadMismatch           422 upload_mismatch
 │   ├── IdempotencyKeyReused     422 idempotency_key_reused
+│   ├── CallbacksUnavailable     422 callbacks_unavailable
+│   ├── ConflictingParameters    422 conflicting_parameters
 │   ├── InvalidPipeline          422 invalid_pipeline
 │   ├── OperationFailed          422 operation_failed
 │   ├── RateLimited              429 rate_limited
@@ -103,6 +105,8 @@ from mediagate.errors.processing import (
 from mediagate.errors.requests import (
     BadUpload,
     BatchNotFound,
+    CallbacksUnavailable,
+    ConflictingParameters,
     CrossSiteRequest,
     FileNotServed,
     Forbidden,
@@ -156,7 +160,9 @@ __all__ = [
     "AnimationRefused",
     "BadUpload",
     "BatchNotFound",
+    "CallbacksUnavailable",
     "ConfigError",
+    "ConflictingParameters",
     "CrossSiteRequest",
     "ExportFailed",
     "Faults",

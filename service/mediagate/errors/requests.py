@@ -28,7 +28,7 @@ class UnknownSource(RequestError):
 
 
 class InvalidSourceId(RequestError):
-    """``sourceId`` has characters that are not allowed in a storage key."""
+    """``sourceId`` is empty, too long, or has control characters."""
 
     code = "invalid_source_id"
 
@@ -264,6 +264,20 @@ class IdempotencyKeyReused(RequestError):
     """The ``Idempotency-Key`` was used before with another body."""
 
     code = "idempotency_key_reused"
+    status = 422
+
+
+class CallbacksUnavailable(RequestError):
+    """The request has a ``callbackUrl``, and this service calls none."""
+
+    code = "callbacks_unavailable"
+    status = 422
+
+
+class ConflictingParameters(RequestError):
+    """Two query parameters that exclude each other."""
+
+    code = "conflicting_parameters"
     status = 422
 
 

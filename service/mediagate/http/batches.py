@@ -40,7 +40,7 @@ class BatchRoutes:
     async def _get(self, request: Request) -> Response:
         gate = self._gate
         owner = await ask_owner(gate.runtime.parts, request, Action.READ)
-        always_200 = as_200(request)
+        always_200 = as_200(request, gate.settings.status_http)
         ignored = parameters.ignored(request, "http", strict=gate.settings.strict)
         state = await gate.get_batch(request.path_params["batch_id"], owner=owner)
         content = _batch_json(gate, request, state) | ignored

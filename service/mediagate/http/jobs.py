@@ -16,6 +16,7 @@ from mediagate.http.conditional import etag_of, is_current
 from mediagate.http.event_stream import event_stream
 from mediagate.http.job_json import job_json, seconds
 from mediagate.http.links import link_base
+from mediagate.http.pages import PAGING, Asked
 from mediagate.http.status_codes import as_200
 from mediagate.http.uploads import accepted
 from mediagate.kernel import Incoming, closes_unread
@@ -43,7 +44,8 @@ class JobRoutes:
 
     async def _status(self, request: Request) -> Response:
         owner = await ask_owner(self._gate.runtime.parts, request, Action.READ)
-        job_id, always_200 = request.path_params["job_id"], as_200(request)
+        job_id = request.path_params["job_id"]
+        always_200 = as_200(request, self._gate.settings.status_http)
         ignored = parameters.ignored(request, "http", "wait", strict=self._gate.settings.strict)
         base = link_base(self._gate.settings, request)
         if "text/event-stream" in request.headers.get("Accept", ""):
@@ -55,19 +57,21 @@ class JobRoutes:
 
     async def _list(self, request: Request) -> Response:
         owner = await ask_owner(self._gate.runtime.parts, request, Action.READ)
-        known = ("status", "sourceType", "sourceId", "limit", "cursor")
+        known = ("status", "sourceType", "sourceId", *PAGING)
         ignored = parameters.ignored(request, *known, strict=self._gate.settings.strict)
+        asked = Asked.by(request)
         page = await self._gate.list_jobs(
             owner=owner,
             status=parameters.job_status(request, "status"),
             source_type=request.query_params.get("sourceType"),
             source_id=request.query_params.get("sourceId"),
-            limit=int(parameters.number(request, "limit", default=20, low=1, high=100)),
-            cursor=request.query_params.get("cursor"),
+            limit=asked.limit,
+            cursor=asked.cursor,
+            offset=asked.offset,
             base_url=link_base(self._gate.settings, request),
         )
         items = [await job_json(self._gate, request, status) for status in page.items]
-        body = {"items": items, "nextCursor": page.next_cursor, **ignored}
+        body = {**asked.answer(items, page.next_cursor, page.total), **ignored}
         return JSONResponse(body, headers={"Cache-Control": "no-store"})
 
     async def _delete(self, request: Request) -> Response:

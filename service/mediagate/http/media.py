@@ -11,6 +11,7 @@ from mediagate.errors import InvalidParameter
 from mediagate.http import parameters
 from mediagate.http.access import ask_owner
 from mediagate.http.links import link_base
+from mediagate.http.pages import PAGING, Asked
 from mediagate.values import Action
 
 
@@ -30,21 +31,23 @@ class MediaRoutes:
 
     async def _list(self, request: Request) -> Response:
         owner = await ask_owner(self._gate.runtime.parts, request, Action.READ)
-        known = ("sourceType", "sourceId", "limit", "cursor")
+        known = ("sourceType", "sourceId", *PAGING)
         ignored = parameters.ignored(request, *known, strict=self._gate.settings.strict)
         source_type = request.query_params.get("sourceType")
         if source_type is None:
             raise InvalidParameter("sourceType is missing; name the source to list, such as ?sourceType=avatar")
+        asked = Asked.by(request)
         page = await self._gate.list_media(
             source_type,
             request.query_params.get("sourceId"),
-            limit=int(parameters.number(request, "limit", default=20, low=1, high=100)),
-            cursor=request.query_params.get("cursor"),
+            limit=asked.limit,
+            cursor=asked.cursor,
+            offset=asked.offset,
             owner=owner,
             base_url=link_base(self._gate.settings, request),
         )
         return JSONResponse(
-            {"items": [m.to_json() for m in page.items], "nextCursor": page.next_cursor, **ignored},
+            {**asked.answer([m.to_json() for m in page.items], page.next_cursor, page.total), **ignored},
             headers={"Cache-Control": "no-store"},
         )
 

@@ -7,6 +7,7 @@ from mediagate.intake.declaration import Declaration
 from mediagate.intake.multipart import FormFile, FormLimits
 from mediagate.intake.pipelines import SOURCE_ID, OrderInput, PipelineOrder, accept_order
 from mediagate.intake.places import Places
+from mediagate.intake.prices import check_credits
 from mediagate.intake.reception import Reception
 from mediagate.intake.spool import Readable, probe_spool, sweep_spool
 from mediagate.intake.unknown_names import find_unknown
@@ -28,6 +29,7 @@ __all__ = [
     "Readable",
     "Reception",
     "accept_order",
+    "check_credits",
     "find_unknown",
     "probe_spool",
     "sweep_spool",

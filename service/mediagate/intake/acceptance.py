@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mediagate.errors import MediagateError, UnsupportedType, UploadMismatch
+from mediagate.intake.callbacks import check_callback
 from mediagate.intake.idempotency import ReservedKey, fingerprint_of, replay, replay_until
 from mediagate.intake.multipart import FormUpload
+from mediagate.intake.prices import upload_price
 from mediagate.intake.spool import SpooledFile
 from mediagate.observe import about
 from mediagate.parts import Parts
@@ -29,8 +31,9 @@ async def accept(
     """Quarantine a received file and record its job; return the job and whether it is new.
 
     When this returns, the job survives any crash. Under a reused key, the same upload gets the existing job and a
-    different upload raises ``IdempotencyKeyReused``.
+    different upload raises ``IdempotencyKeyReused``. Raises ``CallbacksUnavailable`` as well.
     """
+    check_callback(fields.callback_url, parts)
     fingerprint = fingerprint_of(file.sha256, fields)
     if held is not None and held.fingerprint is not None:
         return await replay(held.key, fingerprint, parts), False
@@ -92,6 +95,7 @@ async def make_job(
         key_id=key_id,
         traceparent=parts.observer.traceparent(),
         priority=source.rank,
+        credits=upload_price(parts),
     )
 
 

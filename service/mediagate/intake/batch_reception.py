@@ -77,6 +77,14 @@ class BatchReception:
             self._probed[seen] = await self._references.probe(await self._references.unlocked(file, recipe))
         return self._probed[seen]
 
+    def check_callback(self, url: str | None) -> None:
+        """Raise ``CallbacksUnavailable`` for a URL that nothing would call."""
+        self._references.check_callback(url)
+
+    def price_of(self, recipe: Recipe, pictures: int) -> int:
+        """Return what a recipe costs in credits on some pictures."""
+        return self._references.price_of(recipe, pictures)
+
     async def accept(self, order: BatchOrder) -> BatchState:
         """Record a batch of jobs on these files and return it, or that of the first request under the same key.
 

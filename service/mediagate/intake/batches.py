@@ -13,6 +13,7 @@ from pathlib import Path
 from mediagate.config import Source
 from mediagate.errors import ConfigError, Faults, InvalidParameter, UploadInFlight
 from mediagate.intake.acceptance import announce, log_unrecorded
+from mediagate.intake.callbacks import check_callback
 from mediagate.intake.idempotency import ReservedKey, replay, replay_until
 from mediagate.intake.pipelines import PipelineOrder, make_pipeline, receive_inputs, unlock_inputs
 from mediagate.intake.spool import SpooledFile
@@ -86,8 +87,9 @@ async def accept_batch(
     When this returns, the batch and its jobs survive any crash; if it raises, there is none of them. Under a reused
     key, the same order gets the existing batch, without new jobs, and a different one raises ``IdempotencyKeyReused``.
     Raises ``InvalidPipeline`` with the errors of ``POST /upload`` for the inputs of all jobs, the errors of
-    ``pre_batch`` hooks, and ``ConfigError`` if this gate runs no pipelines.
+    ``pre_batch`` hooks, ``CallbacksUnavailable``, and ``ConfigError`` if this gate runs no pipelines.
     """
+    _check_callbacks(order, parts)
     async with AsyncExitStack() as received:
         files = await _receive(order, parts, spool_dir, received)
         fingerprint = order.fingerprint(files)
@@ -111,6 +113,15 @@ async def accept_batch(
     for job in jobs:
         await announce(job, parts)
     return BatchState(batch, tuple(BatchChild.of(job) for job in jobs)), jobs
+
+
+def _check_callbacks(order: BatchOrder, parts: Parts) -> None:
+    check_callback(order.callback_url, parts)
+    faults = Faults()
+    for number, one in enumerate(order.orders):
+        with faults.at(place_of(number)):
+            check_callback(one.callback_url, parts)
+    faults.check()
 
 
 async def _receive(

@@ -17,7 +17,9 @@ from mediagate.config import Source
 from mediagate.errors import ConfigError, InvalidParameter, UnsupportedType
 from mediagate.images import check_head
 from mediagate.intake.acceptance import announce, examine, log_unrecorded
+from mediagate.intake.callbacks import check_callback
 from mediagate.intake.idempotency import ReservedKey, replay, replay_until
+from mediagate.intake.prices import pipeline_price
 from mediagate.intake.size_limit import check_size
 from mediagate.intake.spool import Readable, SpooledFile, receive_source
 from mediagate.intake.unlocking import unlocked
@@ -143,11 +145,12 @@ async def accept_order(
     """Receive and quarantine the inputs of a pipeline and record its job; return the job and whether it is new.
 
     When this returns, the job survives any crash. Under a reused key, the same order gets the existing job and a
-    different one raises ``IdempotencyKeyReused``. Raises the errors of ``POST /upload`` for each input, and
-    ``ConfigError`` if this gate runs no pipelines.
+    different one raises ``IdempotencyKeyReused``. Raises the errors of ``POST /upload`` for each input,
+    ``CallbacksUnavailable``, and ``ConfigError`` if this gate runs no pipelines.
     """
     if parts.operations is None:
         raise ConfigError("this gate runs no pipelines: no plugin has provided OPERATIONS")
+    check_callback(order.callback_url, parts)
     referred = order.referred(parts.operations)
     async with AsyncExitStack() as received:
         files = await receive_inputs(order, parts, spool_dir, received)
@@ -238,7 +241,7 @@ async def make_pipeline(
                 pages=info.frames if info.format == "pdf" else None,
             )
         )
-    first = next(one for one in inputs if not one.refers)
+    first, spec = next(one for one in inputs if not one.refers), order.spec(source)
     return Job(
         id=job_id,
         source_type=order.source_type,
@@ -260,6 +263,7 @@ async def make_pipeline(
         traceparent=parts.observer.traceparent(),
         priority=source.rank,
         kind=JobKind.PIPELINE,
-        spec=order.spec(source),
+        spec=spec,
         inputs=tuple(inputs),
+        credits=pipeline_price(spec.ops, sum(not one.refers for one in inputs), parts),
     )

@@ -14,11 +14,13 @@ from mediagate.errors import BadUpload, MediaNotFound, ObjectNotFound, UploadNot
 from mediagate.intake.admission import Admission
 from mediagate.intake.batches import BatchOrder, accept_batch
 from mediagate.intake.body import Patience, open_body
+from mediagate.intake.callbacks import check_callback
 from mediagate.intake.declaration import check_current, find_upload, unknown_upload
 from mediagate.intake.idempotency import ReservedKey
 from mediagate.intake.multipart import MAX_REQUEST, ONE, FormFile, FormLimits, receive_pipeline
 from mediagate.intake.pipelines import OrderInput, PipelineOrder, accept_order
 from mediagate.intake.plain import receive_json
+from mediagate.intake.prices import pipeline_price
 from mediagate.intake.spool import receive_source
 from mediagate.intake.unlocking import unlocked
 from mediagate.kernel import Incoming
@@ -80,6 +82,15 @@ class Reception:
         """
         self.files = [await self._references.unlocked(file, recipe) for file in self.files]
         return [await self._references.probe(file) for file in self.files if file.picture is None]
+
+    def check_callback(self, url: str | None) -> None:
+        """Raise ``CallbacksUnavailable`` for a URL that nothing would call."""
+        self._references.check_callback(url)
+
+    def price_of(self, recipe: Recipe) -> int:
+        """Return what a recipe costs in credits on these files, or on one picture if there are none."""
+        pictures = sum(file.picture is None for file in self.files)
+        return self._references.price_of(recipe, pictures or 1)
 
     async def accept(self, order: PipelineOrder) -> Job:
         """Record the job of an order of these files and return it, or that of the first order under the same key.
@@ -152,6 +163,14 @@ class References:
     async def probe(self, file: FormFile) -> ImageInfo:
         """Return the information in the header of a file."""
         return await self._parts.images.probe(file.file.path, self._source)
+
+    def check_callback(self, url: str | None) -> None:
+        """Raise ``CallbacksUnavailable`` for a URL that nothing would call."""
+        check_callback(url, self._parts)
+
+    def price_of(self, recipe: Recipe, pictures: int) -> int:
+        """Return what a recipe costs in credits on some pictures."""
+        return pipeline_price((step.op for step in recipe.steps), pictures, self._parts)
 
     async def accept(
         self, order: PipelineOrder, principal: Principal | None, held: ReservedKey | None

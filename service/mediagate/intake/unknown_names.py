@@ -15,7 +15,7 @@ MOST = 64
 """Maximum number of unknown names to compare: comparing takes time, and a query has room for thousands."""
 LONGEST = 80
 """Maximum length of a name in a response, in characters."""
-ELSEWHERE: Mapping[str, str] = {"offset": "cursor", "page": "cursor", "pagesize": "limit", "perpage": "limit"}
+ELSEWHERE: Mapping[str, str] = {"page": "cursor", "pagesize": "limit", "perpage": "limit", "skip": "offset"}
 """Names of parameters in other services, with the equivalent here."""
 
 

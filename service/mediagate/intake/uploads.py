@@ -14,6 +14,7 @@ from mediagate.intake.backlog import Backlog
 from mediagate.intake.batch_reception import BatchReception
 from mediagate.intake.batches import BatchOrder, accept_batch
 from mediagate.intake.body import Patience, RequestBody, open_body
+from mediagate.intake.callbacks import check_callback
 from mediagate.intake.completion import complete
 from mediagate.intake.content import find_open_upload, keep_file, lock_content
 from mediagate.intake.declaration import Declaration, declare, read_declaration
@@ -222,9 +223,10 @@ class Intake:
     ) -> UploadTarget:
         """``gate.create_upload``: check and record a declaration and return the target of its bytes.
 
-        Raises the errors of ``Declaration.check``, ``pre_declare`` hooks and the records.
+        Raises the errors of ``Declaration.check`` and ``check_callback``, of ``pre_declare`` hooks and the records.
         """
         declaration.check(self._parts.sources)
+        check_callback(declaration.fields.callback_url, self._parts)
         return await declare(declaration, self._parts, owner=owner, key_id=key_id, base_url=base_url)
 
     async def receive_content(self, request: Incoming, upload_id: str) -> None:

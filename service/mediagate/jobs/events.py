@@ -21,7 +21,8 @@ ENDS: Mapping[JobStatus, EventType] = {
 def job_events(job: Job, parts: Parts, outputs: tuple[Output, ...] = ()) -> tuple[Event, ...]:
     """Return the events to record for a job that has ended, with the outputs of a pipeline."""
     moment = job.finished_at or utcnow()
-    return _event(parts, ENDS[job.status], job.id, moment, Status(job, None, outputs).to_json(poll_after_ms=0))
+    data = Status(job, None, outputs).to_json(poll_after_ms=0) | {"owner": job.owner_id}
+    return _event(parts, ENDS[job.status], job.id, moment, data)
 
 
 def batch_events(state: BatchState, parts: Parts) -> tuple[Event, ...]:
@@ -30,7 +31,7 @@ def batch_events(state: BatchState, parts: Parts) -> tuple[Event, ...]:
 
 
 def deletion_events(media: Media, parts: Parts, now: datetime) -> tuple[Event, ...]:
-    """Return the events to record for a media that is deleted now."""
+    """Return the events to record for a media that is deleted now; without its owner, whose erasure they survive."""
     data = {
         "jobId": media.job_id,
         "mediaId": media.id,

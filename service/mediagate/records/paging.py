@@ -1,9 +1,10 @@
-"""Cursors: the end of a page of media or jobs. The order is creation, then id, newest first."""
+"""Pages of media or jobs, by cursor or by offset. The order is creation, then id, newest first."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -15,6 +16,15 @@ Listed = TypeVar("Listed", Job, Media)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _CURSOR = re.compile(r"(\d{1,14})\.([\w-]{1,64})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """Which page is asked for: of ``limit`` rows, after a cursor or after ``offset`` rows."""
+
+    limit: int
+    cursor: str | None
+    offset: int | None
 
 
 def cursor_after(last: Job | Media) -> str:

@@ -139,12 +139,14 @@ class Records(Protocol):
         *,
         limit: int,
         cursor: str | None = None,
+        offset: int | None = None,
         owner_id: str | None = None,
         now: datetime | None = None,
     ) -> MediaPage:
         """Return a page of media, newest first; raises ``InvalidParameter`` for a malformed cursor.
 
-        ``owner_id`` restricts the page to that owner's media. ``now`` omits media that have expired by then.
+        ``owner_id`` restricts the page to that owner's media. ``now`` omits media that have expired by then. With
+        ``offset`` and no cursor, the page begins after that many media and has the ``total`` of all pages.
         """
 
     async def list_jobs(
@@ -156,8 +158,9 @@ class Records(Protocol):
         source_id: str | None = None,
         limit: int,
         cursor: str | None = None,
+        offset: int | None = None,
     ) -> JobPage:
-        """Return a page of jobs with their media, newest first, filtered by each given value; cursors as above."""
+        """Return a page of jobs with their media, newest first, filtered by each given value; pages as above."""
 
     async def usage(self, *, owner_id: str | None, first: date, last: date) -> UsageReport:
         """Return the usage of one owner or of all, summed over jobs by UTC day of upload and by key.
@@ -286,10 +289,7 @@ class Records(Protocol):
         """
 
     async def forget(self, *, now: datetime) -> int:
-        """Delete last turns that no longer affect new jobs, and expired keys.
-
-        Returns the number of keys.
-        """
+        """Delete expired keys, and last turns that no longer affect new jobs; returns the number of keys."""
 
     # -- outbox
 

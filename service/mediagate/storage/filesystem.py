@@ -18,9 +18,10 @@ from anyio import CancelScope, to_thread
 
 from mediagate.errors import ConfigError, ObjectNotFound, StorageUnavailable
 from mediagate.storage.key_syntax import check_key, check_prefix, is_public
+from mediagate.storage.prefixes import DEFAULT
 from mediagate.storage.protocol import ObjectInfo, PresignedGet, PresignedPut
 from mediagate.storage.tree import Tree
-from mediagate.values import source_type_of, staging_key
+from mediagate.values import KeyPrefixes, source_type_of, staging_key
 
 CHUNK = 32 * 1024
 LIST_BATCH = 500
@@ -43,8 +44,11 @@ class FilesystemStorage:
         public_url: str | None = None,
         private_sources: Container[str] = frozenset(),
         create: bool = True,
+        key_prefixes: KeyPrefixes = DEFAULT,
     ) -> None:
-        self._tree = Tree(Path(root).absolute())
+        self.key_prefixes = key_prefixes
+        """The names of its top folders."""
+        self._tree = Tree(Path(root).absolute(), key_prefixes)
         self._public_url = public_url.rstrip("/") if public_url else None
         self._private_sources = private_sources
         if not create:
@@ -117,17 +121,17 @@ class FilesystemStorage:
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         """Iterate over all objects below a prefix, which ends with ``/``."""
-        found = self._tree.walk(check_prefix(prefix)[:-1].split("/"))
+        found = self._tree.walk(check_prefix(prefix))
         while batch := await _ask(prefix, lambda: [*islice(found, LIST_BATCH)]):
             for info in batch:
                 yield info
 
     def url(self, key: str) -> str | None:
-        """Return ``public_url`` + key for a published key, ``None`` when the gate itself must serve it."""
+        """Return ``public_url`` and the name of a published key, ``None`` when the gate itself must serve it."""
         check_key(key)
         if self._public_url is None or not is_public(key) or source_type_of(key) in self._private_sources:
             return None
-        return f"{self._public_url}/{quote(key)}"
+        return f"{self._public_url}/{quote(self.key_prefixes.name_of(key))}"
 
     def presign_get(self, key: str, *, signed_at: datetime, expires_s: int) -> PresignedGet | None:
         """Return ``None``: the gate itself serves its private files."""

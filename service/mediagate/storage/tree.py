@@ -16,7 +16,9 @@ from typing import BinaryIO
 
 from mediagate.errors import ObjectChanged, StorageUnavailable
 from mediagate.storage.key_syntax import is_key
+from mediagate.storage.prefixes import DEFAULT
 from mediagate.storage.protocol import ObjectInfo
+from mediagate.values import KeyPrefixes
 
 COPY_CHUNK = 1024 * 1024
 PROBE_BYTES = 64 * 1024
@@ -42,12 +44,13 @@ class Tree:
     anything but a regular file, ``StorageUnavailable`` when ``root`` itself has disappeared.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, prefixes: KeyPrefixes = DEFAULT) -> None:
         self.root = root
+        self._prefixes = prefixes
 
     def write(self, key: str, source: BinaryIO, *, shared: bool) -> None:
         """Copy a source's bytes under a key, readable by other users when ``shared``, and sync them."""
-        *parents, name = key.split("/")
+        *parents, name = self._prefixes.name_of(key).split("/")
         file_mode, directory_mode = (0o644, 0o755) if shared else (0o600, 0o700)
         with self._temporary(source, file_mode) as (folder, temporary):
             for _ in range(WRITE_ATTEMPTS):
@@ -72,7 +75,7 @@ class Tree:
 
     def open(self, key: str, start: int = 0) -> BinaryIO:
         """Open an object for reading at a byte offset."""
-        *parents, name = key.split("/")
+        *parents, name = self._prefixes.name_of(key).split("/")
         with self._path(parents) as path:
             file = os.fdopen(os.open(name, _READ, dir_fd=path[-1]), "rb")
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -83,13 +86,13 @@ class Tree:
 
     def stat(self, key: str) -> ObjectInfo:
         """Return size and age of an object."""
-        *parents, name = key.split("/")
+        *parents, name = self._prefixes.name_of(key).split("/")
         with self._path(parents) as path:
             return _info(key, os.stat(name, dir_fd=path[-1], follow_symlinks=False))
 
     def delete(self, key: str) -> None:
         """Delete an object, if it exists, and the directories that this leaves empty."""
-        *parents, name = key.split("/")
+        *parents, name = self._prefixes.name_of(key).split("/")
         with suppress(FileNotFoundError), self._path(parents) as path:
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=path[-1])
@@ -98,13 +101,16 @@ class Tree:
                 for above, directory in zip(reversed(path[:-1]), reversed(parents), strict=True):
                     os.rmdir(directory, dir_fd=above)
 
-    def walk(self, names: Sequence[str]) -> Iterator[ObjectInfo]:
-        """Iterate over the objects in a directory and below it; objects deleted meanwhile are omitted."""
+    def walk(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Iterate over the objects below a prefix, which ends with ``/``; objects deleted meanwhile are omitted."""
+        yield from self._walk(self._prefixes.name_of(prefix)[:-1].split("/"), prefix)
+
+    def _walk(self, names: Sequence[str], prefix: str) -> Iterator[ObjectInfo]:
         with suppress(FileNotFoundError), self._path(names) as path, os.scandir(path[-1]) as entries:
             for entry in entries:
-                key = "/".join([*names, entry.name])
+                key = prefix + entry.name
                 if is_key(key) and entry.is_dir(follow_symlinks=False):
-                    yield from self.walk([*names, entry.name])
+                    yield from self._walk([*names, entry.name], f"{key}/")
                 elif is_key(key):
                     with suppress(FileNotFoundError):
                         yield _info(key, entry.stat(follow_symlinks=False))

@@ -14,7 +14,7 @@ from mediagate.kernel import Key, Registry
 from mediagate.parts import MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE
 from mediagate.queue import InProcessQueue
 from mediagate.records import MemoryRecords
-from mediagate.storage import MemoryStorage
+from mediagate.storage import KeyPrefixes, MemoryStorage
 from mediagate.testing.judge import Asked, Judge
 
 REPLACED = (STORAGE, RECORDS, QUEUE, MODERATOR, REMOTE_MODERATOR)
@@ -67,6 +67,8 @@ def isolated(
             "image_processes": 1,
             "worker": True,
             "poll_after_ms": 100,
+            # Those of the storage in memory.
+            **{f"{kind}_prefix": prefix for kind, prefix in KeyPrefixes().to_json().items()},
         }
     )
     # The names of moderators in ``moderators`` are those of the replaced ones.

@@ -53,9 +53,23 @@ async def check_media_pages(records: Records, now: datetime) -> None:
         [m for m in made if m is not made[4]],
         "pages must neither repeat nor skip with equal times and media added and deleted in between",
     )
+    await _check_offsets(records, kind)
     for bad in BAD_CURSORS:
         try:
             await records.list_media(kind, None, limit=3, cursor=bad)
         except InvalidParameter:
             continue
         expect(False, f"list_media() with the cursor {bad!r} must raise InvalidParameter")
+
+
+async def _check_offsets(records: Records, kind: str) -> None:
+    everything = (await records.list_media(kind, None, limit=50)).items
+    for offset in (0, 1, 7, len(everything), 9_999):
+        page = await records.list_media(kind, None, limit=3, offset=offset)
+        same(page.items, everything[offset : offset + 3], "list_media() must skip as many media as its offset")
+        same(page.total, len(everything), "list_media() with an offset must count the media of all pages")
+        same(page.next_cursor is None, offset + 3 >= len(everything), "only the last page must have no next_cursor")
+    page = await records.list_media(kind, everything[0].source_id, limit=1, offset=0)
+    wanted = sum(media.source_id == everything[0].source_id for media in everything)
+    same(page.total, wanted, "the total of list_media() must count what its filters leave")
+    same((await records.list_media(kind, None, limit=1)).total, None, "without an offset there must be no total")

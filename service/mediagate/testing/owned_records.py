@@ -106,6 +106,9 @@ async def _pages_of_jobs(records: Records, now: datetime) -> None:
         await records.create_job(job)
     found = [state.job.id for state in (await records.list_jobs(limit=1)).items]
     same(found, [newest.id], "list_jobs() must return the newest job first, not the one recorded last")
+    page = await records.list_jobs(owner_id=owner, limit=4, offset=3)
+    found = [state.job.id for state in page.items]
+    same((found, page.total), (wanted[2:6], 11), "list_jobs() with an offset must skip that many and count all")
     full = await records.list_jobs(owner_id=owner, limit=11)
     same((len(full.items), full.next_cursor), (11, None), "the last page must have no next_cursor")
     try:
@@ -152,13 +155,18 @@ async def _usage(records: Records, now: datetime) -> None:
     used = (await records.usage(owner_id=owner, first=today, last=today)).days
     same(dict(used), {today: wanted[today]}, "usage() must exclude other days")
     for status in (COMPLETE, FAILED):
-        job = await claimed_job(records, midnight, owner_id=owner, bytes=10)
+        job = await claimed_job(records, midnight, owner_id=owner, bytes=10, credits=large)
+        same(job.credits, large, "claim() must return the price of a job")
         media = a_media(job) if status is COMPLETE else None
         settlement = Settlement(status, media, bytes_out=large if media else 0, model_runs=1)
         await records.settle(job, owner="worker", now=now, settlement=settlement)
-    wanted[today] += Usage(2, 20, large, 2, {COMPLETE: 1, FAILED: 1})
+    wanted[today] += Usage(2, 20, large, 2, {COMPLETE: 1, FAILED: 1}, large)
     used = (await records.usage(owner_id=owner, first=today, last=today)).days
-    same(used.get(today), wanted[today], "usage() must return bytes out, model runs and job results")
+    same(
+        used.get(today),
+        wanted[today],
+        "usage() must return bytes out, model runs, job results and the credits of COMPLETE jobs",
+    )
     total = (await records.usage(owner_id=None, first=today, last=today)).days
     theirs = Usage(1, a_job(now).bytes, 0, 0, {PENDING: 1})
     everything = before.get(today, Usage()) + wanted[today] + theirs

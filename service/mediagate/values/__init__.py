@@ -10,6 +10,7 @@ from mediagate.values.ids import new_id
 from mediagate.values.image import Decision, ImageInfo, Rendered, RenderedFile, Verdict
 from mediagate.values.incoming_upload import IncomingUpload
 from mediagate.values.job import Job, JobKind, JobPage, JobState, JobStatus, Stage
+from mediagate.values.key_prefixes import KeyPrefixes, check_key_prefix
 from mediagate.values.layout import (
     CONTENT_TYPES,
     EXTENSIONS,
@@ -63,6 +64,7 @@ from mediagate.values.rejudging import (
     Rejudging,
     rejudgement_id,
 )
+from mediagate.values.result_file import ResultFile
 from mediagate.values.stages import UPLOAD, StageState, StageStatus, ended_early, planned
 from mediagate.values.status import HTTP_STATUS, FileUrl, PublishedMedia, Status, UrlOf, published, status_of
 from mediagate.values.times import iso, utcnow
@@ -123,6 +125,7 @@ __all__ = [
     "JobPage",
     "JobState",
     "JobStatus",
+    "KeyPrefixes",
     "Media",
     "MediaPage",
     "Output",
@@ -140,6 +143,7 @@ __all__ = [
     "Rejudging",
     "Rendered",
     "RenderedFile",
+    "ResultFile",
     "Stage",
     "StageState",
     "StageStatus",
@@ -156,6 +160,7 @@ __all__ = [
     "Verdict",
     "added",
     "callback_problem",
+    "check_key_prefix",
     "check_owner",
     "cut",
     "display_name",

@@ -34,7 +34,10 @@ class Event:
     """The id of the job, or of the batch whose jobs have all ended."""
     created_at: datetime
     data: str
-    """A JSON object: the body of ``GET /status`` or ``GET /batches``, without ``media`` and links, which may expire."""
+    """A JSON object: ``owner`` and the body of ``GET /status``, or that of ``GET /batches``.
+
+    It has neither ``media`` nor links, which may expire.
+    """
 
 
 EventsOf = Callable[[Job], tuple[Event, ...]]

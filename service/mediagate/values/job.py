@@ -116,6 +116,8 @@ class Job:
     """The rank of the job's source: jobs of a lower rank are claimed first."""
     crop: CropBox | None = None
     """The part of the picture that is published; ``None``: all of it."""
+    credits: int = 0
+    """The price of the job, charged when it is COMPLETE."""
     turn: int = field(default=0, compare=False)
     """The job's place among those of its priority, assigned by the records on creation and kept for retries."""
 
@@ -193,7 +195,11 @@ class JobState:
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """A page of jobs, newest first; ``next_cursor`` asks for the page after it, ``None`` at the end."""
+    """A page of jobs, newest first; ``next_cursor`` asks for the page after it, ``None`` at the end.
+
+    ``total`` is the number of jobs on all pages, for a page that was asked for by an offset.
+    """
 
     items: tuple[JobState, ...]
     next_cursor: str | None = None
+    total: int | None = None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from mediagate.values.source_id import source_segment
+
 STAGING = "staging/"
 """Prefix of unprocessed files."""
 MEDIA = "media/"
@@ -83,7 +85,7 @@ def segment(key: str, index: int) -> str:
 
 
 def _folder(root: str, source_type: str, source_id: str, media_id: str) -> str:
-    return f"{root}{source_type}/{source_id}/{media_id}/"
+    return f"{root}{source_type}/{source_segment(source_id)}/{media_id}/"
 
 
 EXTENSIONS: Mapping[str, str] = {

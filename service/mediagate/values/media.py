@@ -79,7 +79,11 @@ class Media:
 
 @dataclass(frozen=True, slots=True)
 class MediaPage:
-    """A page of media, newest first; ``next_cursor`` asks for the page after it, ``None`` at the end."""
+    """A page of media, newest first; ``next_cursor`` asks for the page after it, ``None`` at the end.
+
+    ``total`` is the number of media on all pages, for a page that was asked for by an offset.
+    """
 
     items: tuple[Media, ...]
     next_cursor: str | None = None
+    total: int | None = None

@@ -11,6 +11,7 @@ from mediagate.values.job import Job, JobKind, JobState, JobStatus, Stage
 from mediagate.values.media import Media
 from mediagate.values.pipeline import Output
 from mediagate.values.pipeline_status import pipeline_json
+from mediagate.values.result_file import ResultFile
 from mediagate.values.srcset import srcset_of
 from mediagate.values.times import iso
 
@@ -64,6 +65,15 @@ class PublishedMedia:
     def thumbhash(self) -> str | None:
         """The ThumbHash in Base64, if the source asked for one."""
         return self.record.thumbhash
+
+    @property
+    def largest(self) -> ResultFile | None:
+        """The largest variant, in its first format."""
+        firsts = [variant for variant in self.record.variants if variant.first]
+        if not firsts:
+            return None
+        v = max(firsts, key=lambda variant: variant.width * variant.height)
+        return ResultFile(v.name, self.file_urls[v.name], v.format, v.width, v.height, v.bytes)
 
     @property
     def srcset(self) -> dict[str, str]:
@@ -161,6 +171,16 @@ class Status:
         return self.job.error
 
     @property
+    def result(self) -> ResultFile | None:
+        """The only output, or the largest variant of the media; ``None`` without a file, and for several outputs."""
+        if self.media is not None:
+            return self.media.largest
+        if len(self.outputs) != 1 or self.outputs[0].position not in self.output_urls:
+            return None
+        (o,) = self.outputs
+        return ResultFile(o.name, self.output_urls[o.position], o.format, o.width, o.height, o.bytes)
+
+    @property
     def http_status(self) -> int:
         """The HTTP status code of ``GET /status/{jobId}``."""
         return HTTP_STATUS[self.job.status]
@@ -209,6 +229,7 @@ class Status:
             "queueWaitMs": self.queue_wait_ms,
             "timings": dict(job.timings_ms),
             "warnings": list(job.warnings),
+            "credits": {"amount": job.credits, "charged": job.status is JobStatus.COMPLETE},
             "usage": {
                 "bytesIn": job.bytes,
                 "bytesOut": job.bytes_out,

@@ -11,9 +11,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from mediagate.errors import InvalidParameter, InvalidSourceId, UnknownSource
 from mediagate.values.crop_box import CropBox, read_crop
+from mediagate.values.source_id import source_id_problem
 
-SOURCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
-"""A ``sourceId`` becomes one segment of a storage key: no dots, no slashes, at most 128 characters."""
 MAX_URL = 2048
 MAX_REFERENCE = 255
 MAX_FILENAME = 255
@@ -40,8 +39,8 @@ class UploadFields:
         """Raise ``UnknownSource``, ``InvalidSourceId``, ``InvalidParameter`` or ``InvalidCrop`` for the first fault."""
         if self.source_type not in sources:
             raise UnknownSource(f"sourceType {self.source_type!r} is not configured; use one of: {', '.join(sources)}")
-        if not SOURCE_ID.fullmatch(self.source_id):
-            raise InvalidSourceId("sourceId: use 1 to 128 letters, digits, - and _, starting with a letter or digit")
+        if (fault := source_id_problem(self.source_id)) is not None:
+            raise InvalidSourceId(f"sourceId: {fault}")
         for name, problem in (
             ("clientReferenceId", reference_problem(self.client_reference_id)),
             ("callbackUrl", callback_problem(self.callback_url)),

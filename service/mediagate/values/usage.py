@@ -24,6 +24,8 @@ class Usage:
     """How often the model ran; attempts that died before their verdict are not counted."""
     jobs: Mapping[JobStatus, int] = field(default_factory=dict)
     """Number of uploads by job status."""
+    credits: int = 0
+    """The prices of COMPLETE jobs."""
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -32,6 +34,7 @@ class Usage:
             self.bytes_out + other.bytes_out,
             self.model_runs + other.model_runs,
             {s: n for s in JobStatus if (n := self.jobs.get(s, 0) + other.jobs.get(s, 0))},
+            self.credits + other.credits,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -41,6 +44,7 @@ class Usage:
             "bytesIn": self.bytes_in,
             "bytesOut": self.bytes_out,
             "modelRuns": self.model_runs,
+            "credits": self.credits,
             "jobs": {str(status): self.jobs.get(status, 0) for status in JobStatus},
         }
 

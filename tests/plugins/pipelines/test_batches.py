@@ -309,6 +309,30 @@ async def test_status_code_of_a_batch_follows_its_state(make_gate: MakeGate, pho
         assert told(await client.get("/batches/bat_unknown")) == (404, "batch_not_found")
 
 
+async def test_batch_answers_200_by_default_if_the_setting_says_so(make_gate: MakeGate, photo: bytes) -> None:
+    gate = pipeline_gate(make_gate, settings={"worker": False, "status_http": "200"})
+    async with client_of(gate) as client:
+        place = f"/batches/{(await sent_batch(client, thumbs('a'), {'a': photo})).json()['batchId']}"
+        assert (await client.get(place)).status_code == 200
+        assert (await client.get(f"{place}?http=status")).status_code == 202
+
+
+@pytest.mark.parametrize("query", ["", "?dryRun=1"])
+async def test_callback_of_a_batch_that_nothing_would_call_is_refused(
+    make_gate: MakeGate, photo: bytes, query: str
+) -> None:
+    gate, url = pipeline_gate(make_gate, settings={"worker": False}), "https://hooks.example/ended"
+    async with client_of(gate) as client:
+        whole = await sent_batch(client, thumbs("a", callbackUrl=url), {"a": photo}, query=query)
+        assert told(whole) == (422, "callbacks_unavailable")
+        asked = {"jobs": [{"preset": "thumb", "files": ["a"]}, {"preset": "thumb", "files": ["a"], "callbackUrl": url}]}
+        one = await sent_batch(client, asked, {"a": photo}, query=query)
+        assert told(one) == (422, "invalid_pipeline")
+        errors = [(error["pointer"], error["code"]) for error in one.json()["errors"]]
+        assert errors == [("/jobs/1", "callbacks_unavailable")]
+        await nothing_is_left(gate)
+
+
 async def test_cancellation_ends_the_jobs_that_have_not_ended(make_gate: MakeGate, photo: bytes) -> None:
     gate = pipeline_gate(make_gate, settings={"worker": False})
     gate.decorate(EVENTS, tuple(EventType))

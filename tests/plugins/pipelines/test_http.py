@@ -25,6 +25,7 @@ from tests.support.direct import sent
 from tests.support.hooks import RecordedHooks
 from tests.support.mounted import client_of
 from tests.support.pipeline_site import PRESETS, TWO, WORK, faults, pipeline_gate, posted, told
+from tests.support.pipeline_site import file_of as file
 
 pytestmark = pytest.mark.anyio
 
@@ -32,10 +33,6 @@ MakeGate = Callable[..., MediaGate]
 FLIP = {"steps": [{"op": "flip"}, {"op": "save", "format": "png"}]}
 THUMB, TWO_ASKED = {"preset": "thumb"}, {"preset": "two"}
 THUMB_SAVE = {"op": "save", "as": "thumb", "format": "webp"}
-
-
-def file(photo: bytes, name: str = "a.jpg", field: str = "file") -> tuple[str, tuple[str, bytes]]:
-    return field, (name, photo)
 
 
 async def finished(gate: MediaGate, answer: httpx.Response) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mediagate.errors import MediagateError
+from mediagate.storage import KeyPrefixes
 from mediagate_plugins.s3_storage.checks import checks
 from mediagate_plugins.s3_storage.lifecycle import ABORT_RULE, VERSIONS_RULE, remarks
 from mediagate_plugins.s3_storage.options import Options
@@ -37,11 +38,15 @@ def policy(s3: Any, bucket: str, effect: str, action: str, *folders: str) -> Non
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [rule]}))
 
 
-async def test_doctor_passes_a_bucket_in_order(storage_of: Any, server: Any, bucket: str, s3: Any) -> None:
-    policy(s3, bucket, "Allow", "s3:GetObject", "media/avatar/", "originals/avatar/")
+@pytest.mark.parametrize("key_prefixes", [KeyPrefixes(), KeyPrefixes(staging="q", media="img/x")])
+async def test_doctor_passes_a_bucket_in_order(
+    storage_of: Any, server: Any, bucket: str, s3: Any, key_prefixes: KeyPrefixes
+) -> None:
+    policy(s3, bucket, "Allow", "s3:GetObject", f"{key_prefixes.media}/avatar/", "originals/avatar/")
     cors = {"AllowedOrigins": [PAGE], "AllowedMethods": ["PUT"], "AllowedHeaders": ["content-type"]}
     s3.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [cors]})
-    async with storage_of(public_url=f"{server.url}/{bucket}", upload_origins=(PAGE,), **SOURCES) as storage:
+    how = {"public_url": f"{server.url}/{bucket}", "upload_origins": (PAGE,), "key_prefixes": key_prefixes}
+    async with storage_of(**how, **SOURCES) as storage:
         told = {part: await check() for part, check in checks(storage).items()}
         left = s3.list_objects_v2(Bucket=bucket).get("Contents", [])
     assert told == {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,8 +30,12 @@ SOURCES = {"avatar": Source(variants=SIZES), "document": Source(variants=SIZES, 
 @pytest.fixture
 def open_gate(tmp_path: Path, server: Any, bucket: str) -> Callable[..., Any]:
     @asynccontextmanager
-    async def make(**options: Any) -> AsyncIterator[tuple[MediaGate, httpx.AsyncClient]]:
-        settings = Settings(data_dir=tmp_path / "data", image_processes=1, retry_backoff_s=0.1, url_ttl_s=TTL_S)
+    async def make(
+        *, prefixes: Mapping[str, str] | None = None, **options: Any
+    ) -> AsyncIterator[tuple[MediaGate, httpx.AsyncClient]]:
+        settings = Settings(
+            data_dir=tmp_path / "data", image_processes=1, retry_backoff_s=0.1, url_ttl_s=TTL_S, **(prefixes or {})
+        )
         gate = MediaGate(sources=SOURCES, settings=settings, moderation="off")
         gate.register(s3_storage, **{"bucket": bucket, **server.options, **options})
         transport = httpx.ASGITransport(gate, root_path="")
@@ -47,8 +51,8 @@ def let_the_public_read(s3: Any, bucket: str, *folders: str) -> None:
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [allow]}))
 
 
-async def uploaded(client: httpx.AsyncClient, photo: bytes, source: str) -> dict[str, Any]:
-    form = {"sourceType": source, "sourceId": "user-1"}
+async def uploaded(client: httpx.AsyncClient, photo: bytes, source: str, source_id: str = "user-1") -> dict[str, Any]:
+    form = {"sourceType": source, "sourceId": source_id}
     sent = await client.post("/upload", data=form, files={"file": ("a.jpg", photo)})
     assert sent.status_code == 202, sent.text
     done = await client.get(f"{sent.json()['statusUrl']}?wait=60")
@@ -87,6 +91,28 @@ async def test_public_media_is_served_by_the_bucket_until_deleted(
         assert (await client.delete(f"/media/{media['id']}")).status_code == 204
         assert (await fetched(media["urls"]["sm"])).status_code in (403, 404)
         assert [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]] == [KEY]
+
+
+async def test_longest_names_fit_into_a_bucket(open_gate: Any, server: Any, bucket: str, s3: Any, photo: bytes) -> None:
+    """With any source id, below the prefix of the bucket and those of the keys."""
+    above, media_prefix = f"{'p' * 127}/{'p' * 128}", f"{'m' * 63}/{'m' * 64}"
+    prefixes = {"media_prefix": media_prefix, "originals_prefix": "o" * 128, "staging_prefix": "s" * 128}
+    let_the_public_read(s3, bucket, f"{above}/{media_prefix}", f"{above}/{prefixes['originals_prefix']}")
+    base = f"{server.url}/{bucket}/{above}"
+    async with open_gate(prefix=above, public_url=base, prefixes=prefixes) as (_, client):
+        for source_id in ("x" * 128, "🐈" * 255, "ann@example.com/100%"):
+            media = await uploaded(client, photo, "avatar", source_id)
+            assert media["sourceId"] == source_id
+            for url in (*media["urls"].values(), media["originalUrl"]):
+                assert url.startswith(f"{base}/{media_prefix if 'original' not in url else 'o'}")
+                assert (await fetched(url)).status_code == 200
+            private = await uploaded(client, photo, "document", source_id)
+            for url in (*private["urls"].values(), private["originalUrl"]):
+                assert (await fetched(url)).status_code == 200, "the name is signed"
+            for made in (media, private):
+                assert (await client.delete(f"/media/{made['id']}")).status_code == 204
+        found = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+        assert found == [f"{above}/{KEY}"]
 
 
 async def test_gate_without_a_public_url_serves_files_of_the_bucket(open_gate: Any, photo: bytes) -> None:

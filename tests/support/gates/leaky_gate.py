@@ -6,7 +6,7 @@ import logging
 import os
 from pathlib import Path
 
-from mediagate import MODERATOR, STORAGE, Job, MediaGate, Settings, Source
+from mediagate import CALLBACKS, MODERATOR, STORAGE, Job, MediaGate, Settings, Source
 from mediagate.errors import StorageUnavailable
 from mediagate.storage import FilesystemStorage
 from mediagate_plugins.metrics import metrics
@@ -45,6 +45,7 @@ settings = Settings()
 gate = MediaGate(
     sources={name: Source(reject={"explicit": 0.9}) for name in ("avatar", "broken", "faulty")}, settings=settings
 )
+gate.decorate(CALLBACKS, True)
 gate.decorate(MODERATOR, Scripted())
 gate.decorate(STORAGE, SignedStorage(Path(settings.data_dir) / "files"))
 gate.register(metrics, token=os.environ.get("METRICS_TOKEN"))

@@ -15,12 +15,13 @@ from mediagate.errors import ConfigError, Unavailable
 from mediagate.jobs import recognize_files
 from mediagate.parts import Parts
 from mediagate.records import PrismaRecords
-from mediagate.storage import FilesystemStorage, PrivateSources, Storage, unobserved
+from mediagate.storage import FilesystemStorage, KeyPrefixes, PrivateSources, Storage, unobserved
 
 log = logging.getLogger("mediagate")
 
 SCHEMES = "mediagate.storages"
-"""The group of entry points for schemes: ``open_address(address, sources)`` provides a storage to a block."""
+"""The group of entry points for schemes: ``open_address(address, sources)`` provides a storage to a block. It gets
+``key_prefixes`` as well if the settings of the gate have others than the default."""
 FILE = "file"
 
 
@@ -30,24 +31,26 @@ async def open_storages(
 ) -> AsyncIterator[tuple[Storage, Storage]]:
     """Provide the storages at two addresses to the block.
 
-    The sources of the gate ``policy`` decide which files at an address that is not a gate are private. With
-    ``mark_source``, the database of a gate that is the source increments its generation, as at a start: a copy of that
-    database made before is then older than the copy of the files. Raises ``ConfigError``.
+    The sources of the gate ``policy`` decide which files at an address that is not a gate are private, and the settings
+    of the gate that takes part, or else of ``policy``, which key prefixes they have. With ``mark_source``, the database
+    of a gate that is the source increments its generation, as at a start: a copy of that database made before is then
+    older than the copy of the files. Raises ``ConfigError``.
     """
     source_gate, target_gate = (load_gate(address) if _is_gate(address) else None for address in (source, target))
     if source_gate is not None and source_gate is target_gate:
         raise ConfigError("source and destination are the same gate")
     async with AsyncExitStack() as stack:
+        gate = source_gate or target_gate or load_gate(policy)
+        prefixes = gate.settings.key_prefixes
         if source_gate is None:
-            origin = await _open(stack, source, {}, create=False)
+            origin = await _open(stack, source, {}, prefixes, create=False)
         else:
             parts = await stack.enter_async_context(source_gate.assembled())
             if mark_source:
                 await _mark_source(parts)
             origin = unobserved(parts.storage)
         if target_gate is None:
-            gate = source_gate or load_gate(policy)
-            yield origin, await _open(stack, target, gate.sources, public_url=gate.settings.public_url)
+            yield origin, await _open(stack, target, gate.sources, prefixes, public_url=gate.settings.public_url)
         else:
             parts = await stack.enter_async_context(target_gate.assembled())
             yield origin, unobserved(parts.storage)
@@ -77,6 +80,7 @@ async def _open(
     stack: AsyncExitStack,
     address: str,
     sources: Mapping[str, Source],
+    key_prefixes: KeyPrefixes,
     *,
     public_url: str | None = None,
     create: bool = True,
@@ -89,13 +93,16 @@ async def _open(
             raise ConfigError(
                 f"unknown scheme {scheme!r}: use one of {schemes}, a folder, or a gate as module:attribute"
             )
-        storage: Storage = await stack.enter_async_context(known[scheme].load()(address, sources))
+        # A scheme that knows no prefixes is opened as before, unless they are needed.
+        more = {} if key_prefixes == KeyPrefixes() else {"key_prefixes": key_prefixes}
+        storage: Storage = await stack.enter_async_context(known[scheme].load()(address, sources, **more))
         return storage
     return FilesystemStorage(
         _folder(address) if separator else Path(address),
         public_url=public_url,
         private_sources=PrivateSources(sources),
         create=create,
+        key_prefixes=key_prefixes,
     )
 
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from datetime import date, datetime
 
-from mediagate.records.paging import Listed, cut, read_cursor
+from mediagate.records.paging import Listed, Paging, cut, read_cursor
 from mediagate.values import Job, JobStatus, Media, Usage, UsageReport, added
 
 
-def page(found: Iterable[Listed], limit: int, cursor: str | None) -> tuple[Sequence[Listed], str | None]:
-    """Return one page after the cursor, newest first, and the cursor of the next page if there is one.
+def page(found: Collection[Listed], wanted: Paging) -> tuple[Sequence[Listed], str | None, int | None]:
+    """Return the rows of a page, newest first, the cursor of the next page, if any, and the total of one by offset.
 
     Raises ``InvalidParameter`` for a malformed cursor.
     """
     rows = sorted(found, key=_place, reverse=True)
-    if cursor is not None:
-        after = read_cursor(cursor)
+    if wanted.cursor is not None:
+        after = read_cursor(wanted.cursor)
         rows = [row for row in rows if _place(row) < after]
-    return cut(rows, limit)
+    total = None if wanted.offset is None else len(rows)
+    items, next_cursor = cut(rows[wanted.offset or 0 :], wanted.limit)
+    return items, next_cursor, total
 
 
 def media_where(
@@ -80,4 +82,5 @@ def usage_report(jobs: Iterable[Job], owner_id: str | None, first: date, last: d
 
 
 def _usage_of(job: Job) -> Usage:
-    return Usage(1, job.bytes, job.bytes_out, job.model_runs, {job.status: 1})
+    charged = job.credits if job.status is JobStatus.COMPLETE else 0
+    return Usage(1, job.bytes, job.bytes_out, job.model_runs, {job.status: 1}, charged)

@@ -15,6 +15,7 @@ from mediagate.records.memory.outbox import Outbox
 from mediagate.records.memory.outputs import MemoryOutputs
 from mediagate.records.memory.rejudgements import MemoryRejudgements
 from mediagate.records.memory.turns import Turns
+from mediagate.records.paging import Paging
 from mediagate.records.protocol import Identity, Records
 from mediagate.records.reservation import Reservation
 from mediagate.records.settlement import Settlement, cancelled, died_each_time
@@ -103,8 +104,7 @@ class MemoryRecords(Records):
         return self._uploads.get(upload_ids)
 
     async def complete_upload(self, upload_id: str, job: Job, *, expires_at: datetime) -> bool:
-        completed = self._uploads.complete(upload_id, job, expires_at)
-        if completed:
+        if completed := self._uploads.complete(upload_id, job, expires_at):
             self._insert(job)
         return completed
 
@@ -131,12 +131,13 @@ class MemoryRecords(Records):
         *,
         limit: int,
         cursor: str | None = None,
+        offset: int | None = None,
         owner_id: str | None = None,
         now: datetime | None = None,
     ) -> MediaPage:
         found = lists.media_where(self._media.values(), source_type, source_id, owner_id, now)
-        items, next_cursor = lists.page(found, limit, cursor)
-        return MediaPage(tuple(items), next_cursor)
+        items, next_cursor, total = lists.page(found, Paging(limit, cursor, offset))
+        return MediaPage(tuple(items), next_cursor, total)
 
     async def list_jobs(
         self,
@@ -147,10 +148,11 @@ class MemoryRecords(Records):
         source_id: str | None = None,
         limit: int,
         cursor: str | None = None,
+        offset: int | None = None,
     ) -> JobPage:
         found = lists.jobs_where(self._jobs.values(), owner_id, status, source_type, source_id)
-        jobs, next_cursor = lists.page(found, limit, cursor)
-        return JobPage(tuple(self.outputs.state_of(job, self._media) for job in jobs), next_cursor)
+        jobs, next_cursor, total = lists.page(found, Paging(limit, cursor, offset))
+        return JobPage(tuple(self.outputs.state_of(job, self._media) for job in jobs), next_cursor, total)
 
     async def usage(self, *, owner_id: str | None, first: date, last: date) -> UsageReport:
         return lists.usage_report(self._jobs.values(), owner_id, first, last)
@@ -186,11 +188,10 @@ class MemoryRecords(Records):
     ) -> Sequence[Job]:
         ids = [job_id for job_id in await self.claimable(now=now, limit=limit + len(busy)) if job_id not in busy]
         jobs = [await self.claim(job_id, owner=owner, now=now, lease_until=lease_until) for job_id in ids[:limit]]
-        return [job for job in jobs if job is not None]
+        return list(filter(None, jobs))
 
     async def claim(self, job_id: str, *, owner: str, now: datetime, lease_until: datetime) -> Job | None:
-        job = self._jobs.get(job_id)
-        if job is None or not transitions.claimable(job, now):
+        if (job := self._jobs.get(job_id)) is None or not transitions.claimable(job, now):
             return None
         self._turns.begin(job)
         return self._put(transitions.claimed(job, owner, now, lease_until))
@@ -259,8 +260,7 @@ class MemoryRecords(Records):
         return lists.unnotified(self._jobs.values(), before)[:limit]
 
     async def mark_notified(self, job_id: str, *, ended_at: datetime | None, now: datetime) -> None:
-        job = self._jobs.get(job_id)
-        if job is not None and job.finished_at == ended_at:
+        if (job := self._jobs.get(job_id)) is not None and job.finished_at == ended_at:
             self._put(replace(job, notified_at=now))
 
     # -- deleting, and the outbox

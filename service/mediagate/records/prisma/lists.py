@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
 from mediagate.records.client_patches import Prisma
-from mediagate.records.paging import cut, read_cursor
+from mediagate.records.paging import Paging, cut, read_cursor
 from mediagate.records.prisma.media import media_where
 from mediagate.records.prisma.outputs import read_outputs
 from mediagate.records.prisma.rows import job_of, media_of
@@ -20,26 +21,23 @@ async def media_page(
     client: Prisma,
     source_type: str,
     source_id: str | None,
-    *,
-    limit: int,
-    cursor: str | None,
+    page: Paging,
     owner_id: str | None,
     now: datetime | None,
 ) -> MediaPage:
     """Return a page of media, newest first, without media that have expired by ``now``."""
-    where = _behind(cursor, sourceType=source_type, sourceId=source_id, ownerId=owner_id)
+    where = _behind(page.cursor, sourceType=source_type, sourceId=source_id, ownerId=owner_id)
     if now is not None:
         where["AND"] = [{"OR": [{"expiresAt": None}, {"expiresAt": {"gt": now}}]}]
-    found = await media_where(client, where, order=NEWEST_FIRST, take=limit + 1)
-    items, next_cursor = cut(list(found.values()), limit)
-    return MediaPage(tuple(items), next_cursor)
+    found = await media_where(client, where, order=NEWEST_FIRST, take=page.limit + 1, skip=page.offset or 0)
+    items, next_cursor = cut(list(found.values()), page.limit)
+    total = None if page.offset is None else await _counted(client.mediagatemedia.count, where)
+    return MediaPage(tuple(items), next_cursor, total)
 
 
 async def job_page(
     client: Prisma,
-    limit: int,
-    cursor: str | None,
-    *,
+    page: Paging,
     owner_id: str | None,
     status: JobStatus | None,
     source_type: str | None,
@@ -47,18 +45,27 @@ async def job_page(
 ) -> JobPage:
     """Return a page of jobs with their media, newest first, in one request."""
     where = _behind(
-        cursor, ownerId=owner_id, status=status and status.value, sourceType=source_type, sourceId=source_id
+        page.cursor, ownerId=owner_id, status=status and status.value, sourceType=source_type, sourceId=source_id
     )
     rows = await query(
         lambda: client.mediagatejob.find_many(
-            where=where, order=NEWEST_FIRST, take=limit + 1, include={"media": {"include": {"variants": True}}}
+            where=where,
+            order=NEWEST_FIRST,
+            take=page.limit + 1,
+            skip=page.offset or 0,
+            include={"media": {"include": {"variants": True}}},
         )
     )
-    jobs, next_cursor = cut([job_of(row) for row in rows], limit)
+    jobs, next_cursor = cut([job_of(row) for row in rows], page.limit)
     media = {row.id: media_of(row.media) for row in rows if row.media}
     outputs = await read_outputs(client, jobs)
     items = (JobState(job, media.get(job.id), outputs.get(job.id, ())) for job in jobs)
-    return JobPage(tuple(items), next_cursor)
+    total = None if page.offset is None else await _counted(client.mediagatejob.count, where)
+    return JobPage(tuple(items), next_cursor, total)
+
+
+async def _counted(count: Callable[..., Awaitable[int]], where: Any) -> int:
+    return await query(lambda: count(where=where))
 
 
 def _behind(cursor: str | None, **columns: str | None) -> Any:

@@ -18,10 +18,14 @@ async def get_media(client: Prisma, media_id: str) -> Media | None:
     return media_of(row) if row else None
 
 
-async def media_where(client: Prisma, where: Any, *, take: int | None = None, order: Any = None) -> dict[str, Media]:
+async def media_where(
+    client: Prisma, where: Any, *, take: int | None = None, skip: int | None = None, order: Any = None
+) -> dict[str, Media]:
     """Return by id the media that match a condition."""
     media = client.mediagatemedia
-    rows = await query(lambda: media.find_many(where=where, take=take, order=order, include={"variants": True}))
+    rows = await query(
+        lambda: media.find_many(where=where, take=take, skip=skip, order=order, include={"variants": True})
+    )
     return {row.id: media_of(row) for row in rows}
 
 

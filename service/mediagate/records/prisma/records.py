@@ -10,6 +10,7 @@ from mediagate.records.address import postgres_schema, with_connections
 from mediagate.records.database import Database
 from mediagate.records.engine import open_client
 from mediagate.records.migration import migration_names, pending
+from mediagate.records.paging import Paging
 from mediagate.records.prisma import (
     claims,
     connection,
@@ -172,12 +173,11 @@ class PrismaRecords(Records):
         *,
         limit: int,
         cursor: str | None = None,
+        offset: int | None = None,
         owner_id: str | None = None,
         now: datetime | None = None,
     ) -> MediaPage:
-        return await lists.media_page(
-            self.client, source_type, source_id, limit=limit, cursor=cursor, owner_id=owner_id, now=now
-        )
+        return await lists.media_page(self.client, source_type, source_id, Paging(limit, cursor, offset), owner_id, now)
 
     async def list_jobs(
         self,
@@ -188,10 +188,10 @@ class PrismaRecords(Records):
         source_id: str | None = None,
         limit: int,
         cursor: str | None = None,
+        offset: int | None = None,
     ) -> JobPage:
-        return await lists.job_page(
-            self.client, limit, cursor, owner_id=owner_id, status=status, source_type=source_type, source_id=source_id
-        )
+        page = Paging(limit, cursor, offset)
+        return await lists.job_page(self.client, page, owner_id, status, source_type, source_id)
 
     async def usage(self, *, owner_id: str | None, first: date, last: date) -> UsageReport:
         return await usage.read_usage(self.client, owner_id, first, last)

@@ -30,14 +30,16 @@ async def _used_by(client: Prisma, column: Literal["day", "keyId"], where: Any) 
             by=[column, "status"],
             where=where,
             count=True,
-            sum={"bytes": True, "bytesOut": True, "modelRuns": True},
+            sum={"bytes": True, "bytesOut": True, "modelRuns": True, "credits": True},
             order=order,
         )
     )
     found: dict[str, Usage] = {}
     for group in groups:
         name, count, sums = group[column], group["_count"]["_all"], group["_sum"]
-        used = Usage(count, sums["bytes"], sums["bytesOut"], sums["modelRuns"], {JobStatus(group["status"]): count})
+        status = JobStatus(group["status"])
+        charged = sums["credits"] if status is JobStatus.COMPLETE else 0
+        used = Usage(count, sums["bytes"], sums["bytesOut"], sums["modelRuns"], {status: count}, charged)
         found[name] = found.get(name, Usage()) + used
     return found
 
