@@ -19,10 +19,12 @@ from mediagate.http import (
     BY_REQUEST,
     OPENED_LATE,
     OTHER_LOOP,
+    Downloads,
     accepted,
     accepted_batch,
     answer,
     ask_who,
+    downloaded,
     link_base,
     receive_batch,
     receive_pipeline,
@@ -33,7 +35,7 @@ from mediagate.images import ForkServer
 from mediagate.intake import BatchReception, FormLimits, Reception
 from mediagate.kernel import Departure, Kernel, Key, Registry
 from mediagate.parts import AUTHORIZE, Authorize, Parts
-from mediagate.values import Action, BatchState, Job, Principal
+from mediagate.values import Action, BatchState, Job, Principal, Status
 
 log = logging.getLogger("mediagate")
 
@@ -72,6 +74,7 @@ class MediaGate(Kernel, Calls):
         if authorize is not None:
             self._host.provide(AUTHORIZE, authorize)
         self._router: ASGIApp | None = None
+        self._downloads = Downloads(self.settings)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening = asyncio.Lock()
 
@@ -124,6 +127,17 @@ class MediaGate(Kernel, Calls):
         """Return the response 202 of a job: where and when to poll its status, and the ignored fields."""
         return await accepted(self, request, job, ignored)
 
+    def download(self, status: Status, *, output: str | None = None) -> Response:
+        """Return the response with the files of a pipeline, or with those of one output; several are a ZIP archive.
+
+        Raises ``JobConflict`` if there are none, or none yet, and ``InvalidParameter`` if none has this name.
+        """
+        return downloaded(self, self._downloads, status, output)
+
+    async def seconds_left(self, job: Job) -> int | None:
+        """Return the estimated seconds until the end of a job, ``None`` if it has ended or nothing is known."""
+        return await self.runtime.forecast.seconds_left(job)
+
     def begin_closing(self) -> None:
         """Refuse uploads and end event streams from now on; ``close`` completes the shutdown."""
         super().begin_closing()
@@ -147,7 +161,8 @@ class MediaGate(Kernel, Calls):
 
     async def _start(self, stack: AsyncExitStack) -> None:
         self.runtime.start(stack)
-        self._router = routing(self, self._registry)
+        self._downloads = Downloads(self.settings)
+        self._router = routing(self, self._registry, self._downloads)
         self._loop = asyncio.get_running_loop()
         self.departure.begin()
 

@@ -16,7 +16,7 @@ from mediagate.observe import Observer
 from mediagate.queue import Dispatcher, Queue
 from mediagate.records import Records
 from mediagate.storage import Storage
-from mediagate.values import Action, EventType, Principal
+from mediagate.values import Action, CallbackForm, EventType, Principal
 
 if TYPE_CHECKING:
     from mediagate.images import Operations
@@ -36,6 +36,8 @@ OPERATIONS: Key[Operations] = Key("OPERATIONS")
 """The operations of pipelines; unset: this gate runs none."""
 CALLBACKS: Key[bool] = Key("CALLBACKS")
 """Whether a plugin calls the ``callbackUrl`` of jobs; unset: uploads and pipelines with one are refused."""
+CALLBACK_FORMS: Key[Mapping[str, CallbackForm]] = Key("CALLBACK_FORMS", join=lambda one, other: {**one, **other})
+"""How the calls of ``callbackUrl`` are worded for jobs of each dialect; several plugins may provide some."""
 EVENTS: Key[Collection[EventType]] = Key("EVENTS")
 """The events to write to the outbox, for a plugin that delivers them; unset: none."""
 
@@ -59,5 +61,7 @@ class Parts:
     operations: Operations | None = None
     callbacks: bool = False
     """Whether a plugin calls the ``callbackUrl`` of jobs."""
+    callback_forms: Mapping[str, CallbackForm] = field(default_factory=dict)
+    """By the names of dialects."""
     credits: Mapping[str, int] = field(default_factory=dict)
     """The prices of uploads (``upload``) and of operations."""

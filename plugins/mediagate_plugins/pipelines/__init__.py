@@ -12,14 +12,29 @@ from typing import get_args
 from mediagate import AUTHORIZE, MOST_JOBS, OPERATIONS, MediaGate, plugin
 from mediagate.errors import ConfigError, PluginError
 from mediagate.operations import Operations, standard
-from mediagate_plugins.pipelines.batch_route import BatchRoute
+from mediagate_plugins.pipelines.acceptance import accept_translated
+from mediagate_plugins.pipelines.batch_route import BatchRoute, accept_translated_batch
 from mediagate_plugins.pipelines.doctor import describe
 from mediagate_plugins.pipelines.parameters import Int, Number, OneOf, Secret, Text
 from mediagate_plugins.pipelines.preset import Preset, check_presets
 from mediagate_plugins.pipelines.routes import PipelineRoutes
 from mediagate_plugins.pipelines.rules import PIPELINES, AdHoc, Rules
+from mediagate_plugins.pipelines.translation import Translation
 
-__all__ = ["PIPELINES", "Int", "Number", "OneOf", "Preset", "Rules", "Secret", "Text", "pipelines"]
+__all__ = [
+    "PIPELINES",
+    "Int",
+    "Number",
+    "OneOf",
+    "Preset",
+    "Rules",
+    "Secret",
+    "Text",
+    "Translation",
+    "accept_translated",
+    "accept_translated_batch",
+    "pipelines",
+]
 
 
 @plugin("pipelines", provides=("OPERATIONS",))

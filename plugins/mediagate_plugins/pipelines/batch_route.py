@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from mediagate import (
     BatchOrder,
     BatchReception,
+    BatchState,
     FormFile,
     ImageInfo,
     MediaGate,
@@ -20,11 +23,12 @@ from mediagate import (
     owner_seen_by,
 )
 from mediagate.errors import Faults
+from mediagate_plugins.pipelines.acceptance import Translate, check_form, costs_of
 from mediagate_plugins.pipelines.batch_request import FILES, BatchJob, BatchRequest, read_batch
 from mediagate_plugins.pipelines.cost import Estimate
 from mediagate_plugins.pipelines.locality import is_local
-from mediagate_plugins.pipelines.routes import NO_STORE, check_query, costs_of, described
-from mediagate_plugins.pipelines.rules import Rules
+from mediagate_plugins.pipelines.routes import NO_STORE, check_query, described
+from mediagate_plugins.pipelines.rules import PIPELINES, Rules
 
 
 class BatchRoute:
@@ -36,21 +40,39 @@ class BatchRoute:
 
     async def create(self, request: Request) -> Response:
         """``POST /batches``."""
-        gate, rules = self._gate, self._rules
-        dry_run = request.query_params.get("dryRun", "0") != "0"
-        async with gate.receive_batch(request, rules.source_type, rules.batch_limits, dry_run=dry_run) as reception:
+        gate, dry_run = self._gate, request.query_params.get("dryRun", "0") != "0"
+        async with self._received(request, dry_run=dry_run) as reception:
             check_query(request)
-            ad_hoc = rules.may_ad_hoc(reception.principal, local=is_local(request))
-            reading = partial(read_batch, reception.document, rules, ad_hoc=ad_hoc, files=reception.files.keys())
-            # In a thread: checking a hundred jobs takes some tenths of a second.
-            asked = await to_thread.run_sync(reading)
-            reception.check_callback(asked.callback_url)
-            orders, estimates = await self._orders(reception, asked)
+            asked, orders, estimates = await self._checked(request, reception, reception.document)
             ignored = [*reception.ignored, *asked.ignored]
             if dry_run:
                 return JSONResponse(self._described(reception, asked, estimates, ignored), headers=NO_STORE)
             order = BatchOrder(orders, asked.client_reference_id, asked.callback_url)
             return gate.accepted_batch(request, await reception.accept(order), ignored)
+
+    async def accept_translated(self, request: Request, translate: Translate) -> BatchState:
+        """Record the batch of a request in a dialect; else as ``accept_translated`` of a pipeline."""
+        async with self._received(request) as reception:
+            translation = translate(reception.document)
+            check_form(reception.ignored)
+            with translation.told():
+                asked, orders, _ = await self._checked(request, reception, translation.document)
+                told = [replace(one, dialect=translation.dialect, endpoint=translation.endpoint) for one in orders]
+                return await reception.accept(BatchOrder(tuple(told), asked.client_reference_id, asked.callback_url))
+
+    def _received(self, request: Request, *, dry_run: bool = False) -> AbstractAsyncContextManager[BatchReception]:
+        rules = self._rules
+        return self._gate.receive_batch(request, rules.source_type, rules.batch_limits, dry_run=dry_run)
+
+    async def _checked(
+        self, request: Request, reception: BatchReception, document: dict[str, Any]
+    ) -> tuple[BatchRequest, tuple[PipelineOrder, ...], list[list[Estimate]]]:
+        ad_hoc = self._rules.may_ad_hoc(reception.principal, local=is_local(request))
+        reading = partial(read_batch, document, self._rules, ad_hoc=ad_hoc, files=reception.files.keys())
+        # In a thread: checking a hundred jobs takes some tenths of a second.
+        asked = await to_thread.run_sync(reading)
+        reception.check_callback(asked.callback_url)
+        return asked, *await self._orders(reception, asked)
 
     async def _orders(
         self, reception: BatchReception, asked: BatchRequest
@@ -148,3 +170,8 @@ class BatchRoute:
             for one, costs in zip(requests, estimates, strict=True)
         ]
         return {"valid": True, "jobs": jobs, **({"ignored": ignored} if ignored else {})}
+
+
+async def accept_translated_batch(gate: MediaGate, request: Request, translate: Translate) -> BatchState:
+    """Record the batch of a request in a dialect, as ``POST /batches`` does; else as ``accept_translated``."""
+    return await BatchRoute(gate, gate[PIPELINES]).accept_translated(request, translate)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
-from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mediagate import Action, ImageInfo, MediaGate, PipelineOrder, Reception, Settings, owner_seen_by
-from mediagate.errors import BadUpload, InvalidParameter, InvalidPipeline
-from mediagate.operations import Recipe, check_pages
+from mediagate import Action, MediaGate, Reception
+from mediagate.errors import InvalidParameter, InvalidPipeline
+from mediagate_plugins.pipelines.acceptance import accept, check_request
 from mediagate_plugins.pipelines.catalogue import catalogue
 from mediagate_plugins.pipelines.cost import Estimate, estimated
 from mediagate_plugins.pipelines.locality import is_local
-from mediagate_plugins.pipelines.request import HOUR, PipelineRequest, read_request
+from mediagate_plugins.pipelines.request import HOUR, PipelineRequest
 from mediagate_plugins.pipelines.rules import Rules
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -45,39 +43,11 @@ class PipelineRoutes:
         dry_run = request.query_params.get("dryRun", "0") != "0"
         async with self._gate.receive_pipeline(request, self._rules.source_type, dry_run=dry_run) as reception:
             check_query(request)
-            asked = await self._read(reception, local=is_local(request))
-            reception.check_callback(asked.callback_url)
-            await _add_references(reception, asked)
-            estimates = await self._estimates(reception, asked)
+            asked, estimates = await check_request(self._gate, request, reception, reception.document)
             if dry_run:
                 return JSONResponse(self._described(asked, estimates, reception), headers=NO_STORE)
-            if not estimates:
-                raise BadUpload("there is no picture; send a file, or a mediaId or uploadIds in the request")
-            job = await reception.accept(self._order(reception, asked))
+            job = await accept(reception, self._rules, asked, estimates)
             return await self._gate.accepted(request, job, [*reception.ignored, *asked.ignored])
-
-    async def _read(self, reception: Reception, *, local: bool) -> PipelineRequest:
-        ad_hoc = self._rules.may_ad_hoc(reception.principal, local=local)
-        reading = partial(read_request, reception.document, self._rules, ad_hoc=ad_hoc, inputs=reception.pictures)
-        # In a thread: checking a large table of colours takes some tenths of a second.
-        return await to_thread.run_sync(reading)
-
-    async def _estimates(self, reception: Reception, asked: PipelineRequest) -> list[Estimate]:
-        """Return the cost for each file; raises ``InvalidPipeline`` if a step cannot work on one, or costs too much."""
-        infos = await reception.probe(asked.recipe)
-        return costs_of(asked.recipe, infos, self._rules, self._gate.settings)
-
-    def _order(self, reception: Reception, asked: PipelineRequest) -> PipelineOrder:
-        return PipelineOrder(
-            inputs=reception.inputs,
-            recipe=asked.recipe,
-            source_type=self._rules.source_type,
-            preset=asked.preset,
-            version=asked.version,
-            ttl=asked.ttl,
-            client_reference_id=asked.client_reference_id,
-            callback_url=asked.callback_url,
-        )
 
     def _described(self, asked: PipelineRequest, estimates: list[Estimate], reception: Reception) -> dict[str, Any]:
         """Return the answer of a dry run."""
@@ -107,27 +77,6 @@ def described(asked: PipelineRequest, rules: Rules, costs: Sequence[Estimate], *
         "costs": [cost.to_json() for cost in costs],
         "credits": credits,
     }
-
-
-def costs_of(recipe: Recipe, infos: Sequence[ImageInfo], rules: Rules, settings: Settings) -> list[Estimate]:
-    """Return the cost for each file; raises ``InvalidPipeline`` if a step cannot work on one, or costs too much."""
-    costs, source = list[Estimate](), rules.source
-    for info, pages in zip(infos, check_pages(recipe, infos, source.max_pages), strict=True):
-        count = len(pages) if info.format == "pdf" else None
-        cost = estimated(recipe, rules.operations, info, pages=count, max_pixels=source.max_pixels)
-        cost.check(settings.image_timeout_s * 1000)
-        costs.append(cost)
-    return costs
-
-
-async def _add_references(reception: Reception, asked: PipelineRequest) -> None:
-    owner = owner_seen_by(reception.principal)
-    if asked.media_id is not None:
-        await reception.add_media(asked.media_id, owner=owner)
-    for name, media_id in asked.pictures.items():
-        await reception.add_media(media_id, owner=owner, picture=name)
-    for upload_id in asked.upload_ids:
-        await reception.add_upload(upload_id, owner=owner)
 
 
 def check_query(request: Request) -> None:

@@ -120,6 +120,7 @@ async def webhooks(
             attempts,
             receivers,
             callbacks,
+            gate.parts.callback_forms,
             gate.observer,
             timeout_s=timeout_s,
             keep=keep,

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from mediagate import Event, MediaGate
+from mediagate import Event, EventType, MediaGate
 from mediagate.outbound import Network, NotSent, Poster, Target
-from mediagate_plugins.webhooks.body import body_of
+from mediagate.records import get_job
+from mediagate_plugins.webhooks.body import body_of, dialect_body_of
 from mediagate_plugins.webhooks.callback_names import is_callback
-from mediagate_plugins.webhooks.callback_urls import callback_url_of
+from mediagate_plugins.webhooks.callback_urls import callback_url_of, dialect_of
 from mediagate_plugins.webhooks.options import Callbacks, Endpoint
 from mediagate_plugins.webhooks.schedule import retry_after_s
 from mediagate_plugins.webhooks.signatures import signed_headers
@@ -55,33 +56,58 @@ class Attempts:
         if is_callback(endpoint):
             assert self._callbacks is not None  # without callbacks no deliveries to them are due
             return await self._call(event, self._callbacks, now)
-        known = self._endpoints[endpoint]
-        return await self._send(event, self._poster, known.target, known.secrets, known.networks, now)
+        known, body = self._endpoints[endpoint], await self._body(event)
+        return await self._send(event, body, self._poster, known.target, known.secrets, known.networks, now)
 
     async def _call(self, event: Event, callbacks: Callbacks, now: datetime) -> Outcome:
-        url = await callback_url_of(self._gate.parts.records, event)
+        parts = self._gate.parts
+        url = await callback_url_of(parts.records, event, parts.callback_forms)
         if url is None:
             return Outcome(error="the upload has no callbackUrl any more", final=True)
         try:
             target = callbacks.read(url)
         except ValueError as exc:
             return Outcome(error=f"callbackUrl: {exc}", final=True)
-        return await self._send(event, self._callback_poster, target, callbacks.secrets, callbacks.networks, now)
+        dialect = await self._dialect(event)
+        if dialect is None:
+            body, header = await self._body(event), None
+        elif form := parts.callback_forms.get(dialect):
+            told = await dialect_body_of(self._gate, event, form, result_max_bytes=self._result_max_bytes)
+            if told is None:
+                return Outcome(error="the job is gone", final=True)
+            body, header = told, form.signature_header
+        else:
+            return Outcome(
+                error=f"the dialect {dialect} is not registered here; register it on the gate of workers too"
+            )
+        to = self._callback_poster, target, callbacks.secrets, callbacks.networks
+        return await self._send(event, body, *to, now, header=header)
+
+    async def _dialect(self, event: Event) -> str | None:
+        if event.type is EventType.BATCH_COMPLETED:
+            return None
+        job = await get_job(self._gate.parts.records, event.job_id)
+        return None if job is None else dialect_of(job)
+
+    async def _body(self, event: Event) -> bytes:
+        return await body_of(self._gate, event, result_max_bytes=self._result_max_bytes)
 
     async def _send(
         self,
         event: Event,
+        body: bytes,
         poster: Poster,
         target: Target,
         secrets: Sequence[str],
         networks: Sequence[Network],
         now: datetime,
+        *,
+        header: str | None = None,
     ) -> Outcome:
-        body = await body_of(self._gate, event, result_max_bytes=self._result_max_bytes)
         headers = {
             "content-type": "application/json",
             "user-agent": "mediagate",
-            **signed_headers(secrets, event.id, now, body),
+            **signed_headers(secrets, event.id, now, body, simple_header=header),
         }
         try:
             answer = await poster.post(target, headers, body, networks=networks)

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from mediagate import Event, Records
+from mediagate import CallbackForm, Event, Records
 from mediagate.errors import Unavailable
 from mediagate.observe import Observer
 from mediagate_plugins.webhooks.attempt import GONE, Attempts, Outcome
@@ -52,6 +52,7 @@ class Sender:
         attempts: Attempts,
         endpoints: Mapping[str, Endpoint],
         callbacks: Callbacks | None,
+        forms: Mapping[str, CallbackForm],
         observer: Observer,
         *,
         timeout_s: float,
@@ -62,6 +63,7 @@ class Sender:
         self._attempts = attempts
         self._endpoints = endpoints
         self._callbacks = callbacks
+        self._forms = forms
         self._observer = observer
         self._lease = timedelta(seconds=timeout_s + LEASE_MARGIN_S)
         self._keep = keep
@@ -162,7 +164,7 @@ class Sender:
     async def _goes_to(self, event: Event) -> list[str]:
         names = [name for name, endpoint in self._endpoints.items() if event.type in endpoint.events]
         if self._callbacks is not None:
-            url = await callback_url_of(self._records, event)
+            url = await callback_url_of(self._records, event, self._forms)
             if url is not None:
                 names.append(callback_name(url))
         return names

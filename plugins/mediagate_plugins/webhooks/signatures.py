@@ -23,19 +23,24 @@ def key_of(secret: str) -> bytes:
     return key
 
 
-def signed_headers(secrets: Sequence[str], event_id: str, at: datetime, body: bytes) -> Mapping[str, str]:
+def signed_headers(
+    secrets: Sequence[str], event_id: str, at: datetime, body: bytes, *, simple_header: str | None = None
+) -> Mapping[str, str]:
     """Return the headers that sign a body at time ``at``: one signature for each secret.
 
     ``x-mediagate-signature`` is for receivers without support of Standard Webhooks: the HMAC-SHA256 of the body alone,
     in hex, keyed by the text of the last secret. The last secret is the oldest, since such a receiver may not know a
     newer one until the old one is removed. This signature has no timestamp, so it does not prevent replays.
+    ``simple_header`` is a further name of that header.
     """
     moment = str(int(at.timestamp()))
     signed = f"{event_id}.{moment}.".encode() + body
     signatures = [base64.b64encode(hmac.digest(key_of(s), signed, hashlib.sha256)).decode() for s in secrets]
+    simple = f"sha256={hmac.digest(secrets[-1].encode(), body, hashlib.sha256).hex()}"
     return {
         "webhook-id": event_id,
         "webhook-timestamp": moment,
         "webhook-signature": " ".join(f"v1,{signature}" for signature in signatures),
-        "x-mediagate-signature": f"sha256={hmac.digest(secrets[-1].encode(), body, hashlib.sha256).hex()}",
+        "x-mediagate-signature": simple,
+        **({} if simple_header is None else {simple_header.lower(): simple}),
     }

@@ -16,6 +16,7 @@ from mediagate.moderation import Moderator, RemoteModerator, input_edge, members
 from mediagate.observe import Observers
 from mediagate.parts import (
     AUTHORIZE,
+    CALLBACK_FORMS,
     CALLBACKS,
     EVENTS,
     MODERATOR,
@@ -102,6 +103,7 @@ def assemble(
         authorize=values.get(AUTHORIZE),
         operations=values.get(OPERATIONS),
         callbacks=values.get(CALLBACKS, False),
+        callback_forms=values.get(CALLBACK_FORMS, {}),
         credits=credits,
     )
 

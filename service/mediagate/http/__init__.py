@@ -3,11 +3,13 @@
 from mediagate.http.access import ask_who
 from mediagate.http.app import routing
 from mediagate.http.batches import accepted_batch, receive_batch
+from mediagate.http.downloads import Downloads
 from mediagate.http.exchange import answer
 from mediagate.http.lifespan import BY_REQUEST, OPENED_LATE, OTHER_LOOP, run_lifespan
 from mediagate.http.links import link_base
 from mediagate.http.pipelines import receive_pipeline
 from mediagate.http.problems import problem
+from mediagate.http.results import downloaded
 from mediagate.http.upload_hints import FormHints, form_hints
 from mediagate.http.uploads import accepted
 
@@ -15,11 +17,13 @@ __all__ = [
     "BY_REQUEST",
     "OPENED_LATE",
     "OTHER_LOOP",
+    "Downloads",
     "FormHints",
     "accepted",
     "accepted_batch",
     "answer",
     "ask_who",
+    "downloaded",
     "form_hints",
     "link_base",
     "problem",

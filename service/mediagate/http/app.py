@@ -13,9 +13,8 @@ from mediagate.http.routes import core_routes
 from mediagate.kernel import Registry
 
 
-def routing(gate: Calls, registry: Registry) -> ASGIApp:
+def routing(gate: Calls, registry: Registry, downloads: Downloads) -> ASGIApp:
     """Return the app: the core's routes, then those of the plugins, then the published files."""
-    downloads = Downloads(gate.settings)
     table = RouteTable([*core_routes(gate, downloads), *registry.routes], FileRoutes(gate, downloads).route())
     guards_hosts = registry.guards_hosts and gate.runtime.parts.authorize is None
     return Entrance(table, gate.settings, guards_hosts=guards_hosts)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol
 
+from starlette._utils import get_route_path
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,7 +18,7 @@ from mediagate.http.messages import language_of, message_of_error
 from mediagate.http.mount import locate
 from mediagate.http.preferences import accepts
 from mediagate.http.problems import ProblemResponse, problem_of
-from mediagate.kernel import Departure
+from mediagate.kernel import Departure, ProblemForm
 from mediagate.observe import Observer
 
 log = logging.getLogger("mediagate")
@@ -32,6 +33,10 @@ class Served(Protocol):
     @property
     def observer(self) -> Observer:
         """All observers as one."""
+        ...
+
+    def problem_form(self, path: str) -> ProblemForm | None:
+        """Return the form of the errors of a route's path, ``None`` for RFC 9457."""
         ...
 
 
@@ -67,7 +72,8 @@ async def answer(
             return
         if started:
             raise
-        problem = problem_of(exc, message_of=_message_of(gate, inner))
+        form = gate.problem_form(get_route_path(inner))
+        problem = problem_of(exc, message_of=_message_of(gate, inner), form=form)
         gate.observer.refused(problem.code)
         await problem(scope, receive, watched)
 

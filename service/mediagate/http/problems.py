@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
@@ -13,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from mediagate.errors import MediagateError, MethodNotAllowed, RouteNotFound, known_error
 from mediagate.http.messages import message_of_error
+from mediagate.kernel import ProblemForm
 from mediagate.observe import cause_of
 
 log = logging.getLogger("mediagate.http")
@@ -63,41 +65,59 @@ def problem(
     *,
     raised: Exception | None = None,
     message_of: Callable[[MediagateError], str] = message_of_error,
+    form: ProblemForm | None = None,
 ) -> ProblemResponse:
     """Return the response for a ``MediagateError``, and log the detail if clients do not get it.
 
     ``raised`` is the original exception, such as a group with the error; ``message_of`` returns the user's message.
+    ``form`` is another form than RFC 9457, which has no such message.
     """
     if error.client_detail != error.detail:
         log.warning("answered %d %s: %s", error.status, error.code, cause_of(raised or error))
+    status, body = form(error) if form else (error.status, _rfc_9457(error, message_of))
     answer = (LingeringProblem if error.close_connection else ProblemResponse)(
-        {
-            "type": f"urn:mediagate:problem:{error.code}",
-            "title": error.title,
-            "status": error.status,
-            "detail": error.client_detail,
-            "code": error.code,
-            "retryable": error.retryable,
-            "error": error.client_detail,
-            "reason": error.client_detail,
-            "message": message_of(error),
-            **error.members,
-        },
-        status_code=error.status,
+        body,
+        status_code=status,
         headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **error.headers},
+        media_type="application/json" if form else None,
     )
     answer.code = error.code
     return answer
 
 
-def problem_of(exc: Exception, *, message_of: Callable[[MediagateError], str] = message_of_error) -> ProblemResponse:
+def _rfc_9457(error: MediagateError, message_of: Callable[[MediagateError], str]) -> dict[str, Any]:
+    return {
+        "type": f"urn:mediagate:problem:{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.client_detail,
+        "code": error.code,
+        "retryable": error.retryable,
+        "error": error.client_detail,
+        "reason": error.client_detail,
+        "message": message_of(error),
+        **error.members,
+    }
+
+
+def problem_of(
+    exc: Exception,
+    *,
+    message_of: Callable[[MediagateError], str] = message_of_error,
+    form: ProblemForm | None = None,
+) -> ProblemResponse:
     """Return the response for any exception; an unknown one is logged with its traceback and kept from the client."""
-    if (known := known_error(exc)) is not None:
-        return problem(known, raised=exc, message_of=message_of)
+    error = known_error(exc) or _of_route(exc)
+    if error is None:
+        log.error("unhandled error: %s", cause_of(exc), exc_info=exc)
+        error = MediagateError("internal error; see the server's log for details")
+    return problem(error, raised=exc, message_of=message_of, form=form)
+
+
+def _of_route(exc: Exception) -> MediagateError | None:
     if isinstance(exc, HTTPException) and exc.status_code == 405:
         allowed = (exc.headers or {}).get("Allow", "").split(", ")
-        return problem(MethodNotAllowed("method not allowed on this route", allowed=allowed), message_of=message_of)
+        return MethodNotAllowed("method not allowed on this route", allowed=allowed)
     if isinstance(exc, HTTPException) and exc.status_code == 404:
-        return problem(RouteNotFound("route not found"), message_of=message_of)
-    log.error("unhandled error: %s", cause_of(exc), exc_info=exc)
-    return problem(MediagateError("internal error; see the server's log for details"), message_of=message_of)
+        return RouteNotFound("route not found")
+    return None

@@ -34,34 +34,41 @@ class ResultRoutes:
 
     async def _download(self, request: Request) -> Response:
         """Answer with the only output, or that of ``?output=``; with several as a ZIP archive."""
-        gate = self._gate
-        owner = await ask_owner(gate.runtime.parts, request, Action.READ)
-        parameters.ignored(request, "output", strict=gate.settings.strict)
-        status = await gate.get_status(request.path_params["job_id"], owner=owner)
-        outputs = _chosen(_outputs_of(status), request.query_params.get("output"))
-        storage = gate.runtime.parts.storage
-        if len(outputs) == 1:
-            key, size = outputs[0].key, outputs[0].bytes
-            extension = key.rpartition(".")[2]
-            return StreamedResponse(
-                lambda: streaming(storage.stream(key)),
-                self._downloads,
-                name=key,
-                length=size,
-                headers={
-                    **_headers(outputs[0].filename, CONTENT_TYPES.get(extension, "application/octet-stream")),
-                    "Content-Length": str(size),
-                },
-            )
-        files = [(output.key, output.filename) for output in outputs]
-        modified = status.job.finished_at or utcnow()
+        owner = await ask_owner(self._gate.runtime.parts, request, Action.READ)
+        parameters.ignored(request, "output", strict=self._gate.settings.strict)
+        status = await self._gate.get_status(request.path_params["job_id"], owner=owner)
+        return downloaded(self._gate, self._downloads, status, request.query_params.get("output"))
+
+
+def downloaded(gate: Calls, downloads: Downloads, status: Status, name: str | None) -> Response:
+    """Return the response with the outputs of a job that have a name, ``None``: all; several are a ZIP archive.
+
+    Raises ``JobConflict`` if it has none, and ``InvalidParameter`` if none has this name.
+    """
+    outputs = _chosen(_outputs_of(status), name)
+    storage = gate.runtime.parts.storage
+    if len(outputs) == 1:
+        key, size = outputs[0].key, outputs[0].bytes
+        extension = key.rpartition(".")[2]
         return StreamedResponse(
-            lambda: streaming(zipped(storage, files, modified)),
-            self._downloads,
-            name=status.job_id,
-            length=None,
-            headers=_headers(f"{status.job_id}.zip", "application/zip"),
+            lambda: streaming(storage.stream(key)),
+            downloads,
+            name=key,
+            length=size,
+            headers={
+                **_headers(outputs[0].filename, CONTENT_TYPES.get(extension, "application/octet-stream")),
+                "Content-Length": str(size),
+            },
         )
+    files = [(output.key, output.filename) for output in outputs]
+    modified = status.job.finished_at or utcnow()
+    return StreamedResponse(
+        lambda: streaming(zipped(storage, files, modified)),
+        downloads,
+        name=status.job_id,
+        length=None,
+        headers=_headers(f"{status.job_id}.zip", "application/zip"),
+    )
 
 
 def _outputs_of(status: Status) -> Sequence[Output]:

@@ -74,6 +74,9 @@ class PipelineOrder:
     ttl: timedelta | None = None
     client_reference_id: str | None = None
     callback_url: str | None = None
+    dialect: str | None = None
+    """The dialect of the API that the request was written in, and its path below that dialect's in ``endpoint``."""
+    endpoint: str | None = None
 
     @property
     def fields(self) -> UploadFields:
@@ -116,7 +119,16 @@ class PipelineOrder:
         most = source.ttl or timedelta(0)
         clamped = self.ttl is not None and self.ttl > most
         ttl = most if self.ttl is None or clamped else self.ttl
-        return PipelineSpec(tuple(self.recipe.to_json()), self.recipe.hash, ttl, self.preset, self.version, clamped)
+        return PipelineSpec(
+            steps=tuple(self.recipe.to_json()),
+            recipe_hash=self.recipe.hash,
+            ttl=ttl,
+            preset=self.preset,
+            version=self.version,
+            clamped=clamped,
+            dialect=self.dialect,
+            endpoint=self.endpoint,
+        )
 
     def fingerprint(self, files: Sequence[SpooledFile]) -> str:
         """Return a hash of the bytes of the inputs, of the steps and of all that accompanies them."""
@@ -130,6 +142,8 @@ class PipelineOrder:
             self.client_reference_id,
             self.callback_url,
         ]
+        if self.dialect is not None:
+            told += [self.dialect, self.endpoint]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 

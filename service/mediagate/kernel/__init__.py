@@ -10,13 +10,14 @@ if TYPE_CHECKING:
     from mediagate.kernel.departure import Departure
     from mediagate.kernel.incoming import Incoming, closes_unread
     from mediagate.kernel.lifecycle import Kernel
-    from mediagate.kernel.registry import Check, Registry
+    from mediagate.kernel.registry import Check, ProblemForm, Registry
 
 _LATER = {
     "Check": "registry",
     "Departure": "departure",
     "Incoming": "incoming",
     "Kernel": "lifecycle",
+    "ProblemForm": "registry",
     "Registry": "registry",
     "closes_unread": "incoming",
 }
@@ -33,6 +34,7 @@ __all__ = [
     "Kernel",
     "Key",
     "Plugin",
+    "ProblemForm",
     "Registry",
     "closes_unread",
     "plugin",

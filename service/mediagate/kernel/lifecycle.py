@@ -12,7 +12,7 @@ from mediagate.errors import PluginError
 from mediagate.kernel.hooks import AuthorizeHook, Done, EndHook, GateHook, Hook, HookName, JobHook
 from mediagate.kernel.incoming import Incoming
 from mediagate.kernel.plugins import Key, Plugin, Registration, bind
-from mediagate.kernel.registry import Check, Endpoint, Registry
+from mediagate.kernel.registry import Check, Endpoint, ProblemForm, Registry
 from mediagate.observe import Observer, Observers
 from mediagate.values import (
     Action,
@@ -98,6 +98,14 @@ class Kernel:
     def add_route(self, path: str, endpoint: Endpoint, *, methods: list[str]) -> None:
         """Add a route below the gate's mount; the core's own routes come first."""
         self._growing("add_route").add_route(path, endpoint, methods)
+
+    def add_problem_form(self, path: str, form: ProblemForm) -> None:
+        """Answer errors of requests below a path in another form than RFC 9457."""
+        self._growing("add_problem_form").problem_forms[path] = form
+
+    def problem_form(self, path: str) -> ProblemForm | None:
+        """Return the form of the errors of a route's path, ``None`` for RFC 9457."""
+        return self._registry.problem_form(path)
 
     def add_check(self, part: str, check: Check) -> None:
         """Add a line to ``mediagate doctor``."""

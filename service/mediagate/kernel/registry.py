@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mediagate.errors import PluginError
+from mediagate.errors import MediagateError, PluginError
 from mediagate.kernel.hooks import Hooks
 from mediagate.kernel.plugins import Key, Registration
 from mediagate.observe import Observer
@@ -18,6 +18,8 @@ from mediagate.observe import Observer
 Endpoint = Callable[[Request], Awaitable[Response]]
 Check = Callable[[], Awaitable[str]]
 """Checks a part by using it; returns one line, or raises ``MediagateError`` with the fix."""
+ProblemForm = Callable[[MediagateError], tuple[int, Mapping[str, Any]]]
+"""Returns the HTTP status code and the JSON object of the response to an error."""
 
 
 @dataclass(slots=True)
@@ -30,6 +32,8 @@ class Registry:
     routes: list[Route] = field(default_factory=list)
     checks: dict[str, Check] = field(default_factory=dict)
     observers: list[Observer] = field(default_factory=list)
+    problem_forms: dict[str, ProblemForm] = field(default_factory=dict)
+    """By the path below which they hold."""
     guards_hosts: bool = False
     """Whether requests to a loopback address must name an allowed host."""
     replaced: frozenset[str] = frozenset()
@@ -46,6 +50,7 @@ class Registry:
             list(self.routes),
             checks=dict(self.checks),
             observers=list(self.observers),
+            problem_forms=dict(self.problem_forms),
             guards_hosts=self.guards_hosts,
             replaced=self.replaced,
             without=self.without,
@@ -73,6 +78,10 @@ class Registry:
                 f"{key.name} is already provided by {self.values[key]!r}; register only one plugin that provides it"
             )
         self.values[key] = value
+
+    def problem_form(self, path: str) -> ProblemForm | None:
+        """Return the form of the errors of a route's path, ``None`` for RFC 9457."""
+        return next((form for below, form in self.problem_forms.items() if f"{path}/".startswith(f"{below}/")), None)
 
     def add_route(self, path: str, endpoint: Endpoint, methods: list[str]) -> None:
         """Add a route; raises ``PluginError`` for a path that has no leading slash or is taken."""

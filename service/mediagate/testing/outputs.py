@@ -40,7 +40,7 @@ async def check_outputs(records: Records, now: datetime) -> None:
 def a_pipeline(now: datetime, **changes: Any) -> Job:
     """Return a new job of a pipeline with two inputs."""
     steps = ({"op": "resize", "width": 10}, {"op": "save", "as": HOSTILE})
-    spec = PipelineSpec(steps, "ab" * 32, HOUR, HOSTILE, "cd" * 32, clamped=True)
+    spec = PipelineSpec(steps, "ab" * 32, HOUR, HOSTILE, "cd" * 32, True, HOSTILE, HOSTILE)
     job = a_job(now, kind=JobKind.PIPELINE, spec=spec)
     inputs = tuple(
         PipelineInput(

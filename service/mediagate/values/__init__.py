@@ -1,6 +1,7 @@
 """The nouns of mediagate: plain values that every room may use; no input or output, no settings."""
 
 from mediagate.values.batch import Batch, BatchChild, BatchState, EventsOfBatch, IncomingBatch, no_batch_events
+from mediagate.values.callback_form import CallbackForm
 from mediagate.values.caller import Action, Principal, check_owner, owner_and_key, owner_seen_by
 from mediagate.values.crop_box import WHOLE, CropBox, Framing, read_crop
 from mediagate.values.direct_upload import ANY_TYPE, DECLARABLE, DirectUpload, UploadTarget
@@ -24,6 +25,7 @@ from mediagate.values.layout import (
     input_key,
     media_id_of,
     media_prefixes,
+    mime_type_of,
     original_key,
     output_key,
     output_prefix,
@@ -103,6 +105,7 @@ __all__ = [
     "Batch",
     "BatchChild",
     "BatchState",
+    "CallbackForm",
     "CropBox",
     "Decision",
     "DirectUpload",
@@ -170,6 +173,7 @@ __all__ = [
     "iso",
     "media_id_of",
     "media_prefixes",
+    "mime_type_of",
     "new_id",
     "no_batch_events",
     "no_events",

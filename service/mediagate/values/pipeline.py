@@ -29,6 +29,10 @@ class PipelineSpec:
     """The hash of the preset, if these are its steps."""
     clamped: bool = False
     """Whether a longer retention was asked for than the source allows."""
+    dialect: str | None = None
+    """The dialect of the API that the request was written in; ``None``: the native one."""
+    endpoint: str | None = None
+    """The path below the dialect's that the request was sent to."""
 
     @property
     def ops(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from mediagate.values.job import Job
-from mediagate.values.layout import CONTENT_TYPES, OUTPUT_EXTENSIONS
+from mediagate.values.layout import mime_type_of
 from mediagate.values.pipeline import Output
 from mediagate.values.times import iso
 
@@ -27,7 +27,7 @@ def pipeline_json(
                 "name": one.name,
                 "filename": one.filename,
                 "format": one.format,
-                "mimeType": _mime_type(one.format),
+                "mimeType": mime_type_of(one.format),
                 "bytes": one.bytes,
                 "width": one.width,
                 "height": one.height,
@@ -56,7 +56,7 @@ def _output(job: Job, output: Output, urls: Mapping[int, str]) -> dict[str, Any]
         "input": output.input,
         "filename": output.filename,
         "format": output.format,
-        "mimeType": _mime_type(output.format),
+        "mimeType": mime_type_of(output.format),
         "bytes": output.bytes,
         "width": output.width,
         "height": output.height,
@@ -64,7 +64,3 @@ def _output(job: Job, output: Output, urls: Mapping[int, str]) -> dict[str, Any]
         **({} if output.page is None else {"page": output.page}),
         **({"url": urls[output.position]} if output.position in urls else {}),
     }
-
-
-def _mime_type(image_format: str) -> str:
-    return CONTENT_TYPES[OUTPUT_EXTENSIONS[image_format]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mediagate.values.layout import CONTENT_TYPES, OUTPUT_EXTENSIONS
+from mediagate.values.layout import mime_type_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class ResultFile:
     @property
     def mime_type(self) -> str:
         """The content type of the file."""
-        return CONTENT_TYPES[OUTPUT_EXTENSIONS[self.format]]
+        return mime_type_of(self.format)
 
     def to_json(self) -> dict[str, Any]:
         """Return the ``result`` of a webhook."""

@@ -22,10 +22,10 @@ def spec_of(text: str | None) -> PipelineSpec | None:
     if text is None:
         return None
     told = json.loads(text)
-    ttl = timedelta(seconds=told["ttl"])
-    return PipelineSpec(
-        tuple(told["steps"]), told["recipe_hash"], ttl, told["preset"], told["version"], told["clamped"]
-    )
+    ttl, steps = timedelta(seconds=told["ttl"]), tuple(told["steps"])
+    # Rows of earlier releases lack the fields that have been added since.
+    names = PipelineSpec.__dataclass_fields__.keys() & told.keys()
+    return PipelineSpec(**{**{name: told[name] for name in names}, "ttl": ttl, "steps": steps})
 
 
 def inputs_column(inputs: Sequence[PipelineInput]) -> str | None:
