@@ -27,15 +27,17 @@ CHAIN = [
 
 
 def imagehq_gate(make_gate: Callable[..., MediaGate], **options: Any) -> MediaGate:
-    """Return a gate whose callers name themselves and may send steps; pictures with the label ``NUDE`` are rejected."""
+    """Return a gate whose callers name themselves and may send steps; if moderated, ``NUDE`` is rejected."""
+    moderated = options.get("settings", {}).get("moderation") == "on"
+    reject = {"NUDE": 0.5} if moderated else {}
     work = Source(
         formats=("jpeg", "png", "webp", "pdf"),
         visibility="private",
         ttl=timedelta(hours=24),
         max_bytes=2_000_000,
-        reject={"NUDE": 0.5} if options.get("settings", {}).get("moderation") == "on" else {},
+        reject=reject,
     )
-    gate = pipeline_gate(make_gate, known=True, sources={"avatar": Source(), "work": work}, **options)
+    gate = pipeline_gate(make_gate, known=True, sources={"avatar": Source(reject=reject), "work": work}, **options)
     gate.register(imagehq)
     return gate
 
@@ -43,9 +45,10 @@ def imagehq_gate(make_gate: Callable[..., MediaGate], **options: Any) -> MediaGa
 async def asked(
     client: httpx.AsyncClient, endpoint: str, request: Any, *files: Any, photo: bytes | None = None, **headers: str
 ) -> httpx.Response:
-    """Send a request with files, or with a photo, as ann."""
+    """Send a request with files, or with a photo, as ann; the photo of a batch is named ``a``."""
+    field = "a" if endpoint.startswith("batch") else "files[]"
     text = request if isinstance(request, str) else json.dumps(request)
-    sent = [*files, *([("files[]", ("input.jpg", photo))] if photo else []), ("request", (None, text))]
+    sent = [*files, *([(field, ("input.jpg", photo))] if photo else []), ("request", (None, text))]
     return await client.post(f"/imagehq/v1/{endpoint}", files=sent, headers={**ANN, **headers})
 
 

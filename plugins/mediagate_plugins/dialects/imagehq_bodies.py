@@ -60,7 +60,7 @@ def job_body(status: Status) -> dict[str, Any]:
 def batch_body(state: BatchState) -> dict[str, Any]:
     """Return the body of a batch and the answer to its request."""
     batch = state.batch
-    body = {
+    body: dict[str, Any] = {
         "id": batch.id,
         "job_id": batch.id,
         "status": STATUSES[state.status],
@@ -91,7 +91,7 @@ def _completed(status: Status) -> dict[str, Any]:
     told = job.warnings if job.kind is JobKind.MEDIA else ()
     warnings = [{"detail": text} for text in told] + [one.to_json() for one in (result.warnings if result else ())]
     hours = job.spec.ttl / HOUR if job.spec else None
-    body = {
+    body: dict[str, Any] = {
         "download_url": _download_url(status, outputs),
         "expires_at": _second(status.media.record.expires_at if status.media else _end(job)),
         "id": job.id,
@@ -159,9 +159,9 @@ def _current(job: Job) -> str:
 
 def _end(job: Job) -> datetime | None:
     """Return until when the outputs are kept, at least; ``None`` if there will be none."""
-    if job.spec is None or (job.status.terminal and job.status is not JobStatus.COMPLETE):
-        return None
-    return job.expires_at or (job.finished_at or job.created_at) + job.spec.ttl
+    if job.expires_at is not None or job.spec is None or job.status.terminal:
+        return job.expires_at
+    return job.created_at + job.spec.ttl
 
 
 def _second(moment: datetime | None) -> str | None:

@@ -69,6 +69,8 @@ class _Order:
         if family is None:
             own = {"steps": "steps", "files": "files"} if self._at else {"steps": "steps"}
             told = self._renamed(body, {**OUTER, **own}, self._at)
+            if self._at and told.get("files") in (None, []):
+                self._fault((*self._at, "files"), "missing", "name files of the form")
             if told.get("steps") is not None:
                 self._read_steps(told["steps"])
                 told["steps"] = self._steps
@@ -139,7 +141,9 @@ class _Order:
         if name.startswith(CONVERT) and family in ("convert", "optimize"):
             named = name.removeprefix(CONVERT)
             return {"op": "save", "format": "jpeg" if named == "jpg" else named}
-        known = {one: {"op": one} for one, made in self._rules.operations.items() if made.family in FAMILIES[family]}
+        known: dict[str, dict[str, Any]] = {
+            one: {"op": one} for one, made in self._rules.operations.items() if made.family in FAMILIES[family]
+        }
         if family == "optimize":
             known["compress"] = {"op": "save", "format": None}
         if family == "metadata":

@@ -38,7 +38,7 @@ SAID: list[tuple[str, Any, list[dict[str, Any]]]] = [
     ("optimize", {"operation": "compress", "quality": 40}, [{"op": "save", "quality": 40}]),
     ("optimize", {"operation": "save", "format": "png"}, [{"op": "save", "format": "png"}]),
     ("optimize", {"operation": "convert_to_jpeg", "effort": 6}, [{"op": "save", "format": "jpeg", "effort": 6}]),
-    ("convert", {"output_format": "jpg", "background": "#ff0000"}, [{"op": "save", "format": "jpeg"}]),
+    ("convert", {"output_format": "jpg", "quality": 70}, [{"op": "save", "format": "jpeg", "quality": 70}]),
     ("convert", {"operation": "convert_to_jpg"}, [{"op": "save", "format": "jpeg"}]),
     (
         "convert",
@@ -172,7 +172,6 @@ async def test_faults_point_to_their_places(site: tuple[MediaGate, httpx.AsyncCl
 
 async def test_faults_of_a_batch_point_to_their_jobs(site: tuple[MediaGate, httpx.AsyncClient], photo: bytes) -> None:
     _, client = site
-    file = ("a", ("a.jpg", photo))
     good = {"files": ["a"], "steps": CHAIN}
     for request, told in (
         ({}, {"/jobs": "missing"}),
@@ -200,7 +199,7 @@ async def test_faults_of_a_batch_point_to_their_jobs(site: tuple[MediaGate, http
         ),
         ({"jobs": [{"files": ["a"], "tool_slug": "none"}]}, {"/jobs/0/tool_slug": "unknown_preset"}),
     ):
-        assert faults(await asked(client, "batch", request, file)) == told, request
+        assert faults(await asked(client, "batch", request, photo=photo)) == told, request
 
 
 async def test_unknown_field_of_the_form_is_refused(site: tuple[MediaGate, httpx.AsyncClient], photo: bytes) -> None:
