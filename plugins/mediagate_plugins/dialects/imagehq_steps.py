@@ -191,7 +191,8 @@ class _Order:
         value = body.get(name)
         if isinstance(value, str):
             return value
-        self._fault((*at, name), "wrong_type" if name in body else "missing", "send a text")
+        wrong = ("wrong_type", "not a text") if name in body else ("missing", "this field is required")
+        self._fault((*at, name), *wrong)
         return None
 
     def _renamed(

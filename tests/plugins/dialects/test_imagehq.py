@@ -388,17 +388,33 @@ async def test_batch_makes_a_job_for_each_of_its_pipelines(make_gate: MakeGate, 
         assert {job["status"] for job in done["jobs"]} == {"succeeded"}
 
 
-async def test_batch_without_a_result_has_failed(make_gate: MakeGate, photo: bytes) -> None:
+async def test_batch_has_failed_only_if_no_job_has_succeeded(make_gate: MakeGate, photo: bytes) -> None:
     gate = imagehq_gate(make_gate)
     gate.use(worker=False)
+    job = {"files": ["a"], "steps": CHAIN}
     async with client_of(gate) as client:
-        request = {"jobs": [{"files": ["a"], "steps": CHAIN}]}
-        body = (await asked(client, "batch", request, photo=photo)).json()
-        queued = (await read(client, body["jobs"][0]["id"])).json()
+        first = (await asked(client, "batch", {"jobs": [job]}, photo=photo)).json()
+        queued = (await read(client, first["jobs"][0]["id"])).json()
         assert (queued["operation"], queued["status"]) == ("pipeline", "queued")
         await end_next(gate, JobStatus.FAILED)
-        failed = (await read(client, body["id"])).json()
+        failed = (await read(client, first["id"])).json()
         assert (failed["status"], failed["error"]["code"]) == ("failed", "image_timeout")
+        second = (await asked(client, "batch", {"jobs": [job, job]}, photo=photo)).json()
+        await end_next(gate, JobStatus.FAILED)
+        assert (await read(client, second["id"])).json()["status"] == "processing"
+        await end_next(gate)
+        done = (await read(client, second["id"])).json()
+        assert done["status"] == "succeeded"
+        assert sorted(one["status"] for one in done["jobs"]) == ["failed", "succeeded"]
+
+
+async def test_plugin_serves_several_paths(make_gate: MakeGate, photo: bytes) -> None:
+    gate = imagehq_gate(make_gate)
+    gate.register(imagehq, path="/other")
+    gate.use(worker=False)
+    async with client_of(gate) as client:
+        job_id = await waiting(client, photo)
+        assert (await client.get(f"/other/v1/jobs/{job_id}", headers=ANN)).json()["id"] == job_id
 
 
 async def test_routes_without_a_query_refuse_one(make_gate: MakeGate, photo: bytes) -> None:
