@@ -16,6 +16,7 @@ from tests.support.charts import ramp
 from tests.support.documents import (
     PASSWORD,
     a_document,
+    a_text,
     colours,
     encrypted,
     filled,
@@ -111,6 +112,21 @@ def test_read_text_gives_the_text_layer() -> None:
 
 def test_read_text_gives_nothing_for_a_page_without_text() -> None:
     assert rendered(a_document(), 1, {"op": "read_text"}).data[0].value == {"text": "", "truncated": False}
+
+
+@pytest.mark.parametrize(
+    ("text", "given"),
+    [
+        ("10\u00a0km", "10\u00a0km"),
+        ("1\u202f000", "1\u202f000"),
+        ("東京\u3000大阪", "東京\u3000大阪"),
+        ("x😀𠀀", "x😀𠀀"),
+        ("a\u200db", "a\u200db"),
+        ("a\x07\u202e\ue000b", "ab"),
+    ],
+)
+def test_read_text_keeps_spaces_and_letters_of_all_scripts(text: str, given: str) -> None:
+    assert rendered(a_text(text), 1, {"op": "read_text"}).data[0].value["text"] == given
 
 
 def test_read_text_cuts_a_long_text() -> None:
