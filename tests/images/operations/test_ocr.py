@@ -119,6 +119,12 @@ def test_ocr_of_a_picture_without_text_is_empty(image: Image.Image) -> None:
     assert (given["text"], given["score"], given["pages"][0]["blocks"]) == ("", 0, [])
 
 
+def test_ocr_of_marks_that_run_downwards_without_letters_tells_no_turn() -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (2, 1, 3), dtype=np.uint8)
+    (told,) = read(Image.fromarray(noise), detect_orientation=True)["pages"]
+    assert (told["text"], told["turn"]) == ("", 0)
+
+
 @pytest.mark.parametrize("ink", [(255, 255, 255), INK])
 def test_ocr_reads_letters_on_transparency(ink: tuple[int, int, int]) -> None:
     image = Image.new("RGBA", (700, 120), (*ink, 0))
