@@ -23,6 +23,8 @@ from mediagate_plugins.dialects.own_host import is_own_host
 
 Handler = Callable[[Request], Awaitable[Response]]
 NO_STORE = {"Cache-Control": "no-store"}
+MOST_FAULTS = 64
+"""Unknown fields of one object that are told: suggestions for very many of them would take minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,8 @@ def renamed(
     """
     told = {names[name]: value for name, value in body.items() if name in names}
     places = {f"/{native}": pointer((*at, name)) for name, native in names.items()}
-    return told, places, [unknown((*at, name), names) for name in body if name not in names]
+    strange = [name for name in body if name not in names][:MOST_FAULTS]
+    return told, places, [unknown((*at, name), names) for name in strange]
 
 
 def unknown(place: Sequence[str | int], known: Iterable[str]) -> Item:
