@@ -181,7 +181,7 @@ async def test_callback_of_a_dialect_is_signed_with_the_secret_of_callbacks(
 async def test_signature_is_repeated_in_the_header_of_a_dialect(
     tmp_path: Path, photo: bytes, receivers: Receivers
 ) -> None:
-    url = {"settings": {"database_url": f"file:{tmp_path / 'shared.db'}"}}
+    url: dict[str, Any] = {"settings": {"database_url": f"file:{tmp_path / 'shared.db'}"}}
     web = make_gate(tmp_path / "web", receivers, **url)
     worker = make_gate(tmp_path / "worker", receivers, dialect=False, **url)
     form = CallbackForm(lambda status, content: {"id": status.job_id}, signature_header="X-Their-Signature")
@@ -291,7 +291,7 @@ async def test_native_callback_stays_native_beside_a_dialect(
 async def test_dialect_that_the_sender_lacks_is_retried_until_one_has_it(
     tmp_path: Path, photo: bytes, receivers: Receivers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = {"settings": {"database_url": f"file:{tmp_path / 'shared.db'}"}}
+    url: dict[str, Any] = {"settings": {"database_url": f"file:{tmp_path / 'shared.db'}"}}
     web = make_gate(tmp_path / "web", receivers, **url)
     worker = make_gate(tmp_path / "worker", receivers, dialect=False, **url)
     async with client_of(web) as client, worker:
@@ -316,7 +316,7 @@ async def test_dialect_that_the_sender_lacks_is_retried_until_one_has_it(
 async def test_end_that_a_dialect_lacks_is_never_sent_by_a_later_process(
     tmp_path: Path, photo: bytes, receivers: Receivers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = {"settings": {"database_url": f"file:{tmp_path / 'shared.db'}"}}
+    url: dict[str, Any] = {"settings": {"database_url": f"file:{tmp_path / 'shared.db'}"}}
     web = make_gate(tmp_path / "web", receivers, **url)
     worker = make_gate(tmp_path / "worker", receivers, dialect=False, **url)
     async with client_of(web) as client, worker:
@@ -356,7 +356,7 @@ async def test_failure_is_told_although_the_job_was_retried_since(
 async def test_completed_event_of_a_pipeline_ignores_a_remembered_failure(
     tmp_path: Path, photo: bytes, receivers: Receivers
 ) -> None:
-    url = {"settings": {"database_url": f"file:{tmp_path / 'shared.db'}"}}
+    url: dict[str, Any] = {"settings": {"database_url": f"file:{tmp_path / 'shared.db'}"}}
     one, two = make_gate(tmp_path / "one", receivers, **url), make_gate(tmp_path / "two", receivers, **url)
     async with client_of(one) as client, two:
         job_id = await ordered(client, receivers, photo)
