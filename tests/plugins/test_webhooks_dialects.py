@@ -276,6 +276,17 @@ async def test_file_above_the_limit_is_not_carried(
     assert "resultBase64" not in json.loads(told.body)["data"]
 
 
+async def test_callback_to_a_refused_host_is_refused_in_the_dialect(
+    tmp_path: Path, photo: bytes, receivers: Receivers
+) -> None:
+    async with client_of(make_gate(tmp_path / "gate", receivers)) as client:
+        request = ("request", (None, json.dumps({"callback_url": "https://10.0.0.1/"})))
+        files: list[Any] = [file_of(photo), request]
+        answer = await client.post(ENDPOINT, files=files)
+        assert (answer.status_code, answer.json()["failure_reason_code"]) == (400, "invalid_parameter")
+        assert "public host" in answer.json()["error"]
+
+
 async def test_native_callback_stays_native_beside_a_dialect(
     tmp_path: Path, photo: bytes, receivers: Receivers
 ) -> None:

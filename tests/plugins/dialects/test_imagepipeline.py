@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import httpx
 import pytest
@@ -343,6 +343,18 @@ async def test_steps_of_a_caller_need_the_right(make_gate: MakeGate, photo: byte
         assert (await shown(client, answer, Authorization="ann"))["result_mime_type"] == "image/png"
 
 
+@pytest.mark.parametrize(
+    "odd", ["a%00b", "%F0%9F%90%88", "a//b", "%3Fx=1", "%22%3E", "..%2Fup", "status/job_x", "status"]
+)
+async def test_odd_endpoint_is_echoed_and_has_a_status_route(make_gate: MakeGate, photo: bytes, odd: str) -> None:
+    gate = site(make_gate, known=True, settings={"worker": False, "memory": False})
+    steps = {"steps": [{"op": "flip"}]}
+    async with client_of(gate) as client:
+        answer = await asked(client, f"/imagepipeline/{odd}", photo, steps, Authorization="ann")
+        assert answer.json()["endpoint"] == f"/{unquote(odd)}"
+        assert (await shown(client, answer, Authorization="ann"))["status"] == "queued"
+
+
 async def test_media_and_uploads_are_inputs_without_a_file(make_gate: MakeGate, photo: bytes) -> None:
     gate = site(make_gate)
     async with client_of(gate) as client:
@@ -375,7 +387,11 @@ async def test_call_level_errors_are_in_the_words_of_the_dialect(make_gate: Make
         assert told(await client.post(PATH, content=b"x", headers=as_ann)) == (400, "bad_upload", False)
         assert told(await asked(client, PATH, None, {}, **as_ann)) == (400, "bad_upload", False)
         assert told(await asked(client, PATH, b"no picture", {}, **as_ann))[0] == 415
-        assert told(await asked(client, PATH, photo + b"x" * 2_000_001, {}, **as_ann)) == (413, "file_too_large", False)
+        assert told(await asked(client, PATH, photo + b"x" * 2_000_001, {}, **as_ann)) == (
+            413,
+            "upload_too_large",
+            False,
+        )
         form = ("request", (None, "{}"))
         dry = await client.post(f"{PATH}?dryRun=1", files=[file_of(photo), form], headers=as_ann)
         assert told(dry) == (400, "invalid_parameter", False)
