@@ -43,7 +43,7 @@ class Site:
 
     def asked(self, picture: bytes, **request: Any) -> httpx.Response:
         """Send a picture to the endpoint."""
-        files = {"file": ("a.png", picture), "request": (None, json.dumps(request))}
+        files: dict[str, Any] = {"file": ("a.png", picture), "request": (None, json.dumps(request))}
         headers = {"X-API-Key": self.key}
         answer = httpx.post(f"{self.url}{ENDPOINT}", files=files, headers=headers, timeout=30)
         assert answer.status_code == 202, answer.text
@@ -92,7 +92,7 @@ def shape(body: Mapping[str, Any]) -> dict[str, type]:
 
 def test_bodies_have_the_fields_and_types_of_the_printed_ones(site: Site) -> None:
     request = {"preset": "generate-image-v1"}
-    files = {"file": ("a.png", a_png()), "request": (None, json.dumps(request))}
+    files: dict[str, Any] = {"file": ("a.png", a_png()), "request": (None, json.dumps(request))}
     native = site.url.removesuffix("/imagepipeline")
     # The estimate is measured on earlier jobs of the endpoint.
     first = httpx.post(f"{native}/pipelines", files=files, headers={"X-API-Key": site.key}, timeout=30).json()

@@ -78,7 +78,8 @@ class ImagePipeline(Dialect):
 
     async def _create(self, request: Request) -> Response:
         endpoint = "/" + request.path_params["endpoint"].removesuffix("/")
-        if endpoint == "/":
+        # Clients resolve dots in a URL, so they would not find the status route.
+        if endpoint == "/" or {".", ".."} & {*endpoint.split("/")}:
             raise RouteNotFound("route not found; send the request to an endpoint, such as /generate/image/v1")
         if request.query_params:
             raise InvalidParameter("an endpoint has no query parameters; send all in the request")

@@ -326,8 +326,10 @@ async def test_unknown_endpoint_is_refused_with_a_suggestion(make_gate: MakeGate
         assert "did you mean 'generate-image-v1'?" in answer.json()["error"]
         long = await asked(client, f"/imagepipeline/{'a' * 65}", photo)
         assert refused(long) == {"": "too_long"}
-        root = await asked(client, "/imagepipeline/", photo)
-        assert told(root) == (404, "not_found", False)
+        for path in ("", "a%2F..%2Fb", "%2E/b", "a%0Ab"):
+            missing = await asked(client, f"/imagepipeline/{path}", photo)
+            assert missing.status_code == 404, path
+            assert told(missing)[2] is False
 
 
 async def test_steps_of_a_caller_need_the_right(make_gate: MakeGate, photo: bytes) -> None:
@@ -343,9 +345,7 @@ async def test_steps_of_a_caller_need_the_right(make_gate: MakeGate, photo: byte
         assert (await shown(client, answer, Authorization="ann"))["result_mime_type"] == "image/png"
 
 
-@pytest.mark.parametrize(
-    "odd", ["a%00b", "%F0%9F%90%88", "a//b", "%3Fx=1", "%22%3E", "..%2Fup", "status/job_x", "status"]
-)
+@pytest.mark.parametrize("odd", ["a%00b", "%F0%9F%90%88", "a//b", "%3Fx=1", "%22%3E", "status/job_x", "status"])
 async def test_odd_endpoint_is_echoed_and_has_a_status_route(make_gate: MakeGate, photo: bytes, odd: str) -> None:
     gate = site(make_gate, known=True, settings={"worker": False, "memory": False})
     steps = {"steps": [{"op": "flip"}]}
