@@ -23,6 +23,8 @@ from mediagate_plugins.dialects.own_host import is_own_host
 
 Handler = Callable[[Request], Awaitable[Response]]
 NO_STORE = {"Cache-Control": "no-store"}
+MOST_FIELDS = 64
+"""Fields of one object; suggesting names for very many unknown ones would take minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,8 @@ def renamed(
 
     ``names`` maps the dialect's names to the native ones; ``at`` is the place of the object in the request.
     """
+    if len(body) > MOST_FIELDS:
+        return {}, {}, [item(tuple(at), "too_long", f"{len(body)} fields; up to {MOST_FIELDS} are read")]
     told = {names[name]: value for name, value in body.items() if name in names}
     places = {f"/{native}": pointer((*at, name)) for name, native in names.items()}
     return told, places, [unknown((*at, name), names) for name in body if name not in names]
