@@ -85,8 +85,10 @@ class ProductAI(Dialect):
         owner = await self.owner(request)
         check_query(request, ("limit", "offset", "status"))
         limit, offset = number(request, "limit", 20), number(request, "offset", 0)
-        statuses = _statuses(request.query_params.get("status", "all"))
-        page = await self.gate.list_jobs(owner=owner, status=statuses, limit=limit, offset=offset)
+        word = request.query_params.get("status", "all")
+        if word not in ("all", *STATUSES):
+            raise InvalidParameter(f"status: use one of all, {', '.join(STATUSES)}")
+        page = await self.gate.list_jobs(owner=owner, status=STATUSES.get(word), limit=limit, offset=offset)
         jobs = [{**_head(one.job), **_asked(one.job), **_ended(one.job)} for one in page.items]
         told = {"total": page.total, "limit": limit, "offset": offset, "has_more": page.next_cursor is not None}
         return answered({"jobs": jobs, **told})
@@ -145,9 +147,3 @@ def _called(status: Status) -> dict[str, Any]:
     """Return the body of a webhook."""
     job, word = status.job, WORDS[status.job.status]
     return {"event": f"job.{word}", "job_id": job.id, "status": word, **_result(status), **_ended(job)}
-
-
-def _statuses(word: str) -> Collection[JobStatus] | None:
-    if word != "all" and word not in STATUSES:
-        raise InvalidParameter(f"status: use one of all, {', '.join(STATUSES)}")
-    return STATUSES.get(word)

@@ -110,12 +110,12 @@ async def test_completed_job_has_all_images_with_absolute_urls(make_gate: MakeGa
         assert body["created_at"] <= body["started_at"] <= body["completed_at"]
 
 
-async def test_rejected_failed_and_cancelled_jobs_are_failed(make_gate: MakeGate, photo: bytes, data: Any) -> None:
+async def test_rejected_and_failed_jobs_are_failed(make_gate: MakeGate, photo: bytes) -> None:
     source = Source(**{**WORK.model_dump(), "reject": {"NUDE": 0.5}})
-    gate = site(make_gate, known=True, sources={"work": source}, settings={"moderation": None})
+    gate = site(make_gate, known=True, sources={"work": source}, settings={"moderation": "on"})
     gate.decorate(MODERATOR, Scripted())
     async with client_of(gate) as client:
-        bad = {"model": "own", "steps": [{"op": "crop", "x": 120, "y": 0, "width": 100, "height": 10}]}
+        bad = {"model": "own", "steps": [{"op": "crop", "x": 500, "y": 0, "width": 30, "height": 20}]}
         rejected = await ended(gate, client, await generate(client, {"model": "two"}, a_png(REJECTS)))
         failed = await ended(gate, client, await generate(client, bad, photo))
         for body, code in ((rejected, "moderation_rejected"), (failed, "operation_failed")):
