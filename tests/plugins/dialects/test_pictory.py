@@ -153,7 +153,7 @@ async def test_unknown_ids_and_what_is_no_uuid_are_not_found(make_gate: MakeGate
                 right[:-1],
                 f"{right}0",
             ),
-            *("x", "%00", "%F0%9F%98%80", "-", "0" * 5000, "%ED%A0%80", "０" * 8 + right[8:]),
+            *("x", "%00", "%F0%9F%98%80", "-", "0" * 5000, "%ED%A0%80", "%EF%BC%90" * 8 + right[8:]),
         ):
             assert refusal(await client.get(f"{JOBS}/{bad}")) == (404, "job_not_found"), bad
         assert refusal(await client.get(f"/pictory/pictoryapis/v1/jobs/{right}?wait=9")) == (400, "invalid_parameter")
@@ -208,9 +208,8 @@ async def test_raw_keys_of_the_plugin_api_keys_open_it(make_gate: MakeGate, phot
             assert (await client.get(url, headers=headers)).status_code == 200, headers
         assert refusal(await client.get(url, headers={"Authorization": bob})) == (404, "job_not_found")
         assert refusal(await client.get(url, headers={"Authorization": blind})) == (403, "forbidden")
-        wrong: list[Any] = [{}, {"Authorization": ""}, {"Authorization": "x"}, {"Authorization": f"{ann}x"},
-                            {"Authorization": f"Basic {ann}"}, {"Authorization": b"\xff\xfe"}, {"Authorization": "Bearer"}]  # fmt: skip
-        for headers in wrong:
+        wrong: list[Any] = ["", "x", f"{ann}x", f"Basic {ann}", b"\xff\xfe", "Bearer", "Bearer "]
+        for headers in ({}, *({"Authorization": one} for one in wrong)):
             assert refusal(await client.get(url, headers=headers)) == (401, "unauthorized"), headers
             assert refusal(await client.get(f"{JOBS}/x", headers=headers)) == (401, "unauthorized"), headers
 
