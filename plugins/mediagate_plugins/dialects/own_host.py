@@ -8,8 +8,7 @@ from starlette._utils import get_route_path
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mediagate import MediaGate
-from mediagate.kernel import Plugin
+from mediagate import MediaGate, Plugin
 from mediagate.storage import is_served
 
 OWN_HOST = "mediagate.dialect_host"

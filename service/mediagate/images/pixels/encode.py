@@ -36,6 +36,9 @@ TINY_EDGE, FLAT_COLOURS = 64, 256
 is not larger. Pictures that are both always are: lossy encoders miss the colour of a few pixels by many levels."""
 PUBLISHED_AS = {"heic": "jpeg"}
 """Browsers do not show HEIC."""
+PNG_LEVELS = (1, 1, 2, 2, 3, 6, 9)
+"""Levels of zlib by effort. For photos, level 3 takes two fifths of the time of level 6 and makes 3 to 6 % more bytes;
+level 9 takes twice the time and makes 1 to 3 % less."""
 FEW_PIXELS = 2_000_000
 """Pixels up to which lossless WebP is optimized for size: that takes 1.5 microseconds a pixel and more, instead of
 0.08."""
@@ -70,7 +73,7 @@ def encode(
         "webp": {"quality": quality, "method": effort},
         "avif": {"quality": quality, "speed": 10 - effort},
         "jpeg": {"quality": quality, "progressive": True, "optimize": True},
-        "png": {"compress_level": min(9, round(effort * 1.5))},
+        "png": {"compress_level": PNG_LEVELS[effort]},
     }[image_format]
     if lossless:
         options |= _exact(image_format, frames)
