@@ -212,6 +212,7 @@ async def create_job(records: PrismaRecords) -> None:
     assert await records.create_job(a_job(NOW), key="mine", fingerprint="f", key_expires_at=NOW + LEASE)
 
 
+ENDED_BADLY = (JobStatus.REJECTED, JobStatus.FAILED, JobStatus.CANCELLED)
 QUESTIONS: dict[str, tuple[Question, int]] = {
     # Reads jobs that wait for another attempt; on PostgreSQL ``claim_oldest`` takes its place, which does not.
     "claimable": (lambda r: r.claimable(now=NOW, limit=9), 210),
@@ -230,6 +231,12 @@ QUESTIONS: dict[str, tuple[Question, int]] = {
         500,
     ),
     "list_jobs in a state by offset": (lambda r: r.list_jobs(status=JobStatus.REJECTED, limit=20, offset=0), 22_000),
+    # One in 70 jobs: the newest until the page is full, and all of the owner and all in these states to count.
+    "list_jobs of an owner in several states by offset": (
+        lambda r: r.list_jobs(owner_id="owner3", status=ENDED_BADLY, limit=20, offset=0),
+        160_000,
+    ),
+    "list_jobs in several states by offset": (lambda r: r.list_jobs(status=ENDED_BADLY, limit=20, offset=0), 72_000),
     "uploads_of": (lambda r: r.uploads_of("owner3", limit=100, after="upl_5"), 210),
     "erase_jobs": (erase, 100 * 8),
     "oldest_waiting": (lambda r: r.oldest_waiting(), 10),

@@ -149,6 +149,18 @@ class IgnoresOffsets(MemoryRecords):
         return replace(await super().list_jobs(**options), total=11)
 
 
+class ListsTheFirstStatusOnly(MemoryRecords):
+    async def list_jobs(self, *, status: Any = None, **options: Any) -> JobPage:
+        several = status is not None and not isinstance(status, JobStatus)
+        return await super().list_jobs(status=[*status][:1] if several else status, **options)
+
+
+class CountsAnyStatus(MemoryRecords):
+    async def list_jobs(self, *, status: Any = None, **options: Any) -> JobPage:
+        page, every = await super().list_jobs(status=status, **options), await super().list_jobs(**options)
+        return replace(page, total=every.total)
+
+
 class CountsOnePage(MemoryRecords):
     async def list_media(self, source_type: str, source_id: str | None, **options: Any) -> MediaPage:
         page = await super().list_media(source_type, source_id, **options)
@@ -301,6 +313,8 @@ class ListsUploadsOfOthers(MemoryRecords):
         (ListsTheLastRecordedFirst, "not the one recorded last"),
         (ListsMediaOfOthers, r"list_media\(\) must filter by owner"),
         (IgnoresOffsets, r"list_jobs\(\) with an offset must skip that many and count all"),
+        (ListsTheFirstStatusOnly, r"list_jobs\(\) must filter by"),
+        (CountsAnyStatus, r"list_jobs\(\) must count those in any status"),
         (CountsOnePage, r"list_media\(\) with an offset must count the media of all pages"),
         (ChargesForAllJobs, "the credits of COMPLETE jobs"),
         (ForgetsPrices, "must return the price of a job"),

@@ -18,6 +18,7 @@ from mediagate import MediaGate, plugin
 from mediagate.errors import JobNotFound, MediagateError
 from mediagate_plugins.dialects.dialect import Dialect, Handler, answered, failure_of, images_of
 from mediagate_plugins.dialects.own_host import app_of
+from mediagate_plugins.dialects.query import check_query
 
 
 @plugin("pictory", repeatable=True)
@@ -41,18 +42,20 @@ class Pictory(Dialect):
         yield "GET", "/pictoryapis/v1/jobs/{id}", self._get
 
     def key_of(self, request: Request) -> str | None:
-        """Return the key in ``Authorization``, which is there without a scheme."""
-        return request.headers.get("Authorization")
+        """Return the key in ``Authorization``, which is there without a scheme; ``Bearer`` is taken as everywhere."""
+        text = request.headers.get("Authorization")
+        return None if text is None or text.lower().startswith("bearer ") else text
 
     def problem(self, error: MediagateError) -> tuple[int, Mapping[str, Any]]:
-        """Return the words for an error."""
-        return error.status, {
-            "success": False,
-            "data": {"error_code": error.code, "error_message": error.client_detail},
-        }
+        """Return the words for an error; clients know 404 for a job that is gone, and 500 for what can be retried."""
+        status = 500 if error.status > 500 else 404 if error.status == 410 else error.status
+        return status, {"success": False, "data": {"error_code": error.code, "error_message": error.client_detail}}
 
     async def _get(self, request: Request) -> Response:
-        status = await self.status(request, job_id_of(request.path_params["id"]))
+        owner = await self.owner(request)
+        check_query(request)
+        job = job_id_of(request.path_params["id"])
+        status = await self.gate.get_status(job, owner=owner, base_url=self.file_base(request))
         job_id = uuid_of(status.job_id)
         if failure := failure_of(status):
             told = {"status": "failed", "error_code": failure.code, "error_message": failure.text}
@@ -82,5 +85,7 @@ def job_id_of(text: str) -> str:
     try:
         value = uuid.UUID(text)
     except ValueError:
-        raise JobNotFound("job not found; the id is a UUID") from None
+        value = None
+    if value is None or str(value) != text.lower():
+        raise JobNotFound("job not found; the id is a UUID")
     return "job_" + base64.b32encode(value.bytes).decode().rstrip("=").lower()

@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from mediagate import ImageInfo, Job, MediaGate, PipelineOrder, Reception, Settings, owner_seen_by
 from mediagate.errors import BadUpload, InvalidPipeline
-from mediagate.operations import Recipe, check_pages, item
+from mediagate.operations import Recipe, check_pages, files_made, item
 from mediagate_plugins.pipelines.cost import Estimate, estimated
 from mediagate_plugins.pipelines.locality import is_local
 from mediagate_plugins.pipelines.request import PipelineRequest, read_request
@@ -33,7 +33,19 @@ async def accept_translated(gate: MediaGate, request: Request, translate: Transl
         check_form(reception.ignored)
         with translation.told():
             asked, estimates = await check_request(gate, request, reception, translation.document)
+            _check_outputs(translation.outputs, asked.recipe, estimates)
             return await accept(reception, rules, asked, estimates, translation)
+
+
+def _check_outputs(expected: int | None, recipe: Recipe, estimates: Sequence[Estimate]) -> None:
+    """Raise ``InvalidPipeline`` if the steps make another number of files than the request expects."""
+    if expected is None or not estimates:
+        return
+    pictures = sum(1 if one.pages is None else one.pages for one in estimates)
+    made = files_made(recipe.to_json(), [None] * pictures)
+    if made != expected:
+        detail = f"the steps make {made} files of what was sent; leave the number out, or send {made}"
+        raise InvalidPipeline([item(("outputs",), "invalid_value", detail, expected)])
 
 
 def check_form(unknown: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from mediagate.errors import InvalidPipeline
+from mediagate.errors import InvalidPipeline, RequestError
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +21,25 @@ class Translation:
     dialect: str
     endpoint: str | None = None
     """The path below the dialect's that the request was sent to."""
+    outputs: int | None = None
+    """How many files the request expects of its steps; its place is that of ``/outputs``."""
 
     @contextmanager
     def told(self) -> Iterator[None]:
-        """Point the faults of a request that are raised within the block to their places in the dialect's request."""
+        """Point the faults of a request that are raised within the block to their places in the dialect's request.
+
+        A text that begins with the name of a native field begins with that of the dialect's field instead.
+        """
         try:
             yield
         except InvalidPipeline as exc:
             errors = [{**error, "pointer": self._place(error["pointer"])} for error in exc.errors]
             raise InvalidPipeline(errors) from None
+        except RequestError as exc:
+            name, colon, rest = exc.detail.partition(":")
+            if colon and (place := self.places.get(f"/{name}")):
+                exc.detail = f"{place.removeprefix('/')}:{rest}"
+            raise
 
     def _place(self, pointer: str) -> str:
         above = [place for place in self.places if f"{pointer}/".startswith(f"{place}/")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -180,7 +180,7 @@ class Calls(ModerationCalls, PipelineCalls, BatchCalls):
     async def list_jobs(
         self,
         *,
-        status: JobStatus | str | None = None,
+        status: JobStatus | str | Collection[JobStatus | str] | None = None,
         source_type: str | None = None,
         source_id: str | int | None = None,
         limit: int = 20,
@@ -191,8 +191,9 @@ class Calls(ModerationCalls, PipelineCalls, BatchCalls):
     ) -> StatusPage:
         """Return the jobs that match every given value, newest first, ``limit`` (1-100) at a time.
 
-        ``status`` may be given by its name, such as ``"FAILED"``. A page by ``offset`` (up to 10,000) has a ``total``;
-        new jobs shift such pages, those by ``cursor`` not. Raises ``InvalidParameter`` and ``ConflictingParameters``.
+        ``status`` may be given by its name, such as ``"FAILED"``; of several, any matches. A page by ``offset`` (up to
+        10,000) has a ``total``; new jobs shift such pages, those by ``cursor`` not. Raises ``InvalidParameter`` and
+        ``ConflictingParameters``.
         """
         return await jobs.list_jobs(
             self.runtime,

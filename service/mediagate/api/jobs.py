@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -58,7 +59,7 @@ async def long_poll(job_id: str, runtime: Runtime, *, timeout_s: float, owner: s
 async def list_jobs(
     runtime: Runtime,
     *,
-    status: JobStatus | str | None,
+    status: JobStatus | str | Collection[JobStatus | str] | None,
     source_type: str | None,
     source_id: str | int | None,
     limit: int,
@@ -72,7 +73,7 @@ async def list_jobs(
     records = runtime.parts.records
     page = await records.list_jobs(
         owner_id=owner,
-        status=None if status is None else member(JobStatus, "status", status),
+        status=_statuses(status),
         source_type=source_type,
         source_id=id_text(source_id),
         limit=limit,
@@ -82,6 +83,12 @@ async def list_jobs(
     now = await records.now()
     shown = tuple(_shown(state.at(now), runtime, base_url) for state in page.items)
     return StatusPage(shown, page.next_cursor, page.total)
+
+
+def _statuses(asked: JobStatus | str | Collection[JobStatus | str] | None) -> Collection[JobStatus] | None:
+    if asked is None:
+        return None
+    return [member(JobStatus, "status", one) for one in ((asked,) if isinstance(asked, str) else asked)]
 
 
 async def cancel(job_id: str, runtime: Runtime, *, owner: str | None = None) -> Status:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from mediagate.errors import InvalidParameter
-from mediagate.values import Job, Media
+from mediagate.values import Job, JobStatus, Media
 
 Listed = TypeVar("Listed", Job, Media)
 
@@ -25,6 +25,11 @@ class Paging:
     limit: int
     cursor: str | None
     offset: int | None
+
+
+def statuses_of(status: JobStatus | Collection[JobStatus] | None) -> Collection[JobStatus] | None:
+    """Return the statuses that a filter names, ``None`` without one."""
+    return (status,) if isinstance(status, JobStatus) else status
 
 
 def cursor_after(last: Job | Media) -> str:

@@ -153,14 +153,17 @@ class Records(Protocol):
         self,
         *,
         owner_id: str | None = None,
-        status: JobStatus | None = None,
+        status: JobStatus | Collection[JobStatus] | None = None,
         source_type: str | None = None,
         source_id: str | None = None,
         limit: int,
         cursor: str | None = None,
         offset: int | None = None,
     ) -> JobPage:
-        """Return a page of jobs with their media, newest first, filtered by each given value; pages as above."""
+        """Return a page of jobs with their media, newest first, filtered by each given value; pages as above.
+
+        Several values of ``status`` match the jobs in any of them.
+        """
 
     async def usage(self, *, owner_id: str | None, first: date, last: date) -> UsageReport:
         """Return the usage of one owner or of all, summed over jobs by UTC day of upload and by key.

@@ -69,6 +69,10 @@ async def _jobs_of_an_owner(records: Records, now: datetime) -> None:
         ([waiting.id], {"status": PENDING}),
         ([media.job_id, gone.job_id], {"status": COMPLETE}),
         ([], {"status": FAILED}),
+        ([waiting.id], {"status": [PENDING]}),
+        ([waiting.id, media.job_id, gone.job_id], {"status": [COMPLETE, FAILED, PENDING]}),
+        ([media.job_id, gone.job_id], {"status": {FAILED, COMPLETE}}),
+        ([], {"status": []}),
         ([media.job_id], {"source_type": media.source_type}),
         ([waiting.id], {"source_id": waiting.source_id}),
         ([waiting.id], {"source_type": "check", "source_id": waiting.source_id, "status": PENDING}),
@@ -109,6 +113,10 @@ async def _pages_of_jobs(records: Records, now: datetime) -> None:
     page = await records.list_jobs(owner_id=owner, limit=4, offset=3)
     found = [state.job.id for state in page.items]
     same((found, page.total), (wanted[2:6], 11), "list_jobs() with an offset must skip that many and count all")
+    for status, total in (((PENDING, FAILED), 11), ((COMPLETE, FAILED), 0)):
+        page = await records.list_jobs(owner_id=owner, status=status, limit=4, offset=3)
+        found = [state.job.id for state in page.items]
+        same((found, page.total), (wanted[2:6] if total else [], total), "list_jobs() must count those in any status")
     full = await records.list_jobs(owner_id=owner, limit=11)
     same((len(full.items), full.next_cursor), (11, None), "the last page must have no next_cursor")
     try:

@@ -22,6 +22,7 @@ from mediagate.images.operations.operation import (
     Params,
     Rate,
 )
+from mediagate.images.operations.output.files_made import files_made
 from mediagate.images.operations.output.joining import join, joined_outputs
 from mediagate.images.operations.output.watermark import watermark_in
 from mediagate.images.operations.problems import Item, Place, did_you_mean, item
@@ -57,6 +58,7 @@ __all__ = [
     "check_pages",
     "did_you_mean",
     "estimate",
+    "files_made",
     "item",
     "join",
     "joined_outputs",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from datetime import date, datetime
 
-from mediagate.records.paging import Listed, Paging, cut, read_cursor
+from mediagate.records.paging import Listed, Paging, cut, read_cursor, statuses_of
 from mediagate.values import Job, JobStatus, Media, Usage, UsageReport, added
 
 
@@ -34,12 +34,13 @@ def media_where(
 def jobs_where(
     jobs: Iterable[Job],
     owner_id: str | None,
-    status: JobStatus | None,
+    status: JobStatus | Collection[JobStatus] | None,
     source_type: str | None,
     source_id: str | None,
 ) -> list[Job]:
     """Return the jobs that match each given value."""
-    found = [j for j in jobs if owner_id in (None, j.owner_id) and status in (None, j.status)]
+    statuses = statuses_of(status)
+    found = [j for j in jobs if owner_id in (None, j.owner_id) and (statuses is None or j.status in statuses)]
     return [j for j in found if source_type in (None, j.source_type) and source_id in (None, j.source_id)]
 
 

@@ -143,7 +143,7 @@ class MemoryRecords(Records):
         self,
         *,
         owner_id: str | None = None,
-        status: JobStatus | None = None,
+        status: JobStatus | Collection[JobStatus] | None = None,
         source_type: str | None = None,
         source_id: str | None = None,
         limit: int,

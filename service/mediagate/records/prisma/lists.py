@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
 from typing import Any
 
 from mediagate.records.client_patches import Prisma
-from mediagate.records.paging import Paging, cut, read_cursor
+from mediagate.records.paging import Paging, cut, read_cursor, statuses_of
 from mediagate.records.prisma.media import media_where
 from mediagate.records.prisma.outputs import read_outputs
 from mediagate.records.prisma.rows import job_of, media_of
@@ -39,14 +39,15 @@ async def job_page(
     client: Prisma,
     page: Paging,
     owner_id: str | None,
-    status: JobStatus | None,
+    status: JobStatus | Collection[JobStatus] | None,
     source_type: str | None,
     source_id: str | None,
 ) -> JobPage:
     """Return a page of jobs with their media, newest first, in one request."""
-    where = _behind(
-        page.cursor, ownerId=owner_id, status=status and status.value, sourceType=source_type, sourceId=source_id
-    )
+    where = _behind(page.cursor, ownerId=owner_id, sourceType=source_type, sourceId=source_id)
+    if (statuses := statuses_of(status)) is not None:
+        values = [one.value for one in statuses]
+        where["status"] = values[0] if len(values) == 1 else {"in": values}
     rows = await query(
         lambda: client.mediagatejob.find_many(
             where=where,

@@ -183,7 +183,7 @@ class PrismaRecords(Records):
         self,
         *,
         owner_id: str | None = None,
-        status: JobStatus | None = None,
+        status: JobStatus | Collection[JobStatus] | None = None,
         source_type: str | None = None,
         source_id: str | None = None,
         limit: int,
