@@ -11,11 +11,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from mediagate import BatchState, MediaGate, plugin
-from mediagate.errors import InvalidParameter, InvalidPipeline, MediagateError
+from mediagate.errors import InvalidPipeline, MediagateError
 from mediagate_plugins.dialects.dialect import Dialect, Handler, answered
 from mediagate_plugins.dialects.imagehq_bodies import batch_body, job_body, poll_url, queued_body
 from mediagate_plugins.dialects.imagehq_steps import FAMILIES, translated, translated_batch
 from mediagate_plugins.dialects.own_host import app_of
+from mediagate_plugins.dialects.query import check_query
 from mediagate_plugins.pipelines import PIPELINES, Translation, accept_translated, accept_translated_batch
 
 BATCH = "bat_"
@@ -90,9 +91,3 @@ class ImageHQ(Dialect):
         status = await self.status(request, request.path_params["id"])
         check_query(request)
         return self.gate.download(status)
-
-
-def check_query(request: Request) -> None:
-    """Raise ``InvalidParameter`` for a query: the routes that call this have none."""
-    for name in request.query_params:
-        raise InvalidParameter(f"{name[:100]}: this route has no query parameters; leave it out")

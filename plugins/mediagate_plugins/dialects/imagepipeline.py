@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from mediagate import CallbackForm, JobStatus, MediaGate, iso, plugin
-from mediagate.errors import InvalidParameter, JobNotFound, MediagateError, RouteNotFound
+from mediagate.errors import JobNotFound, MediagateError, RouteNotFound
 from mediagate.operations import item
 from mediagate_plugins.dialects.dialect import (
     Dialect,
@@ -30,6 +30,7 @@ from mediagate_plugins.dialects.dialect import (
 )
 from mediagate_plugins.dialects.imagepipeline_event import EVENT_SCHEMA, event_of, failed, result_of, word_of
 from mediagate_plugins.dialects.own_host import app_of
+from mediagate_plugins.dialects.query import check_query
 from mediagate_plugins.pipelines import Translation, accept_translated
 
 FIELDS = {
@@ -81,8 +82,7 @@ class ImagePipeline(Dialect):
         # Clients resolve dots in a URL, so they would not find the status route.
         if endpoint == "/" or {".", ".."} & {*endpoint.split("/")}:
             raise RouteNotFound("route not found; send the request to an endpoint, such as /generate/image/v1")
-        if request.query_params:
-            raise InvalidParameter("an endpoint has no query parameters; send all in the request")
+        check_query(request)
         job = await accept_translated(self.gate, request, partial(self._translation, endpoint))
         left = 0 if job.status.terminal else await self.gate.seconds_left(job)
         queued = {
