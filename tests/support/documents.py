@@ -100,6 +100,20 @@ def strokes(count: int) -> bytes:
     return a_document(b"[3 2] 0 d 1.5 w\n" + lines)
 
 
+def a_text(text: str) -> bytes:
+    """Return a page whose letters stand for these characters, up to 26, each by its place in the text."""
+    entries = [b"<%02x> <%b>\n" % (65 + at, one.encode("utf-16-be").hex().encode()) for at, one in enumerate(text)]
+    table = (
+        b"/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /X def /CMapType 2 def "
+        b"1 begincodespacerange <00> <FF> endcodespacerange %d beginbfchar\n%bendbfchar endcmap end end"
+        % (len(entries), b"".join(entries))
+    )
+    drawing = words("".join(chr(65 + at) for at in range(len(text))))
+    objects = objects_of(drawing, size=(600, 100), extra=(stream(table),))
+    objects[3] = FONT.replace(b">>", b"/ToUnicode 4 0 R >>")
+    return written(objects)
+
+
 def drawing_of(document: bytes) -> bytes:
     """Return the drawing of the only page of a document, as an object."""
     return document.partition(b"5 0 obj\n")[2].partition(b"\nendobj")[0]

@@ -43,13 +43,13 @@ def runs_pipelines(gate: MediaGate) -> MediaGate:
     return gate
 
 
-async def end_next(gate: MediaGate, status: JobStatus = JobStatus.COMPLETE) -> Job:
+async def end_next(gate: MediaGate, status: JobStatus = JobStatus.COMPLETE, *, expires_in: timedelta = DAY) -> Job:
     """Claim the next job, end it as a worker does, and return it; a FAILED one can be retried."""
     records = gate.parts.records
     now = await records.now()
     (job,) = await records.claim_oldest(owner="w", now=now, lease_until=now + DAY, limit=1)
     ends = {
-        JobStatus.COMPLETE: Settlement(JobStatus.COMPLETE, result=PipelineResult(), expires_at=now + DAY),
+        JobStatus.COMPLETE: Settlement(JobStatus.COMPLETE, result=PipelineResult(), expires_at=now + expires_in),
         JobStatus.FAILED: Settlement(JobStatus.FAILED, error="no", code="image_timeout", retryable=True),
     }
     assert await records.settle(

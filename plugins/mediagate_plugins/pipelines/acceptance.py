@@ -82,7 +82,8 @@ async def accept(
 ) -> Job:
     """Record the job of a checked request; raises ``BadUpload`` without a picture."""
     if not estimates:
-        raise BadUpload("there is no picture; send a file, or a mediaId or uploadIds in the request")
+        stored = "" if translation else ", or a mediaId or uploadIds in the request"
+        raise BadUpload(f"there is no picture; send a file{stored}")
     return await reception.accept(
         PipelineOrder(
             inputs=reception.inputs,

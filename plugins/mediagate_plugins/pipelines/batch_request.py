@@ -61,6 +61,8 @@ def read_batch(body: dict[str, Any], rules: Rules, *, ad_hoc: bool, files: Colle
     faults.errors += found
     jobs = list[BatchJob]()
     for number, one in enumerate(_jobs(told, rules, faults)):
+        if faults.full:
+            break  # suggesting names for the unknown ones of a thousand jobs would take minutes
         with faults.at(f"/jobs/{number}"):
             job = _job(one, rules, files, ad_hoc=ad_hoc)
             ignored += [f"jobs/{number}/{name}" for name in job.request.ignored]

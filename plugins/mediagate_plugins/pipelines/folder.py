@@ -24,39 +24,47 @@ def file_name(photo: Path, output: str, extension: str, *, alone: bool, page: in
 
 
 def write_files(folder: Path, files: Mapping[str, bytes], *, force: bool) -> list[Path]:
-    """Write files into a folder and return their paths, in order; each appears under its name when it is complete.
+    """Write files into a folder and return their paths, in order; each appears under its name when all are complete.
 
     Raises ``InvalidParameter`` if one of them is there, unless ``force`` replaces it, or if the folder cannot be
-    written to. Nothing is written if one of them was there before.
+    written to. Nothing is written if one of them was there before, or if there is no room for all.
     """
+    parts: dict[Path, Path] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not force:
-            for name in files:
-                if os.path.lexists(folder / name):
-                    raise _taken(folder / name)
-        return [_write(folder / name, data, force=force) for name, data in files.items()]
+        for name in () if force else files:
+            if os.path.lexists(folder / name):
+                raise _taken(folder / name)
+        for name, data in files.items():
+            part = folder / f".{secrets.token_hex(8)}.part"
+            parts[part] = folder / name
+            _write(part, data)
+        for part, path in parts.items():
+            _name(part, path, force=force)
     except OSError as exc:
         raise InvalidParameter(f"cannot write to {folder}: {exc.strerror or exc}") from exc
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
+    return [*parts.values()]
 
 
-def _write(path: Path, data: bytes, *, force: bool) -> Path:
-    part = path.with_name(f".{secrets.token_hex(8)}.part")
+def _write(part: Path, data: bytes) -> None:
+    with part.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _name(part: Path, path: Path, *, force: bool) -> None:
+    if force:
+        part.replace(path)
+        return
     try:
-        with part.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if force:
-            part.replace(path)
-        else:
-            # A rename would replace a file that has appeared meanwhile.
-            os.link(part, path)
+        # A rename would replace a file that has appeared meanwhile.
+        os.link(part, path)
     except FileExistsError:
         raise _taken(path) from None
-    finally:
-        part.unlink(missing_ok=True)
-    return path
 
 
 def _taken(path: Path) -> InvalidParameter:

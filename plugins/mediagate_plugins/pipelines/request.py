@@ -142,7 +142,7 @@ class _Reading:
         self, name: str | None, preset: Preset | None, params: Mapping[str, Any]
     ) -> tuple[Recipe | None, str | None]:
         if name is None:
-            if "preset" not in self._body:
+            if self._body.get("preset") in (None, ""):
                 self._faults.append(item(("steps",), "missing", "send the name of a preset, or steps"))
             return None, None
         if preset is None:

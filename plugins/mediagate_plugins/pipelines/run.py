@@ -148,8 +148,8 @@ class _Running:
 
     def _write(self, photo: Path, made: Mapping[int | None, Produced]) -> None:
         joined = joined_outputs(self._recipe)
-        self._made += [(photo, file) for produced in made.values() for file in produced.outputs if file.name in joined]
         self._save(_files(photo, made, joined))
+        self._made += [(photo, file) for produced in made.values() for file in produced.outputs if file.name in joined]
         for page, produced in made.items():
             for warning in produced.warnings:
                 op = self._recipe.steps[warning.step].op

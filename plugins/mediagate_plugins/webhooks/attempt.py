@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from mediagate import Event, EventType, MediaGate
+from mediagate import Event, MediaGate
 from mediagate.outbound import Network, NotSent, Poster, Target
-from mediagate.records import get_job
 from mediagate_plugins.webhooks.body import body_of, dialect_body_of
 from mediagate_plugins.webhooks.callback_names import is_callback
-from mediagate_plugins.webhooks.callback_urls import callback_url_of, dialect_of
+from mediagate_plugins.webhooks.callback_urls import call_of, has_words
 from mediagate_plugins.webhooks.options import Callbacks, Endpoint
 from mediagate_plugins.webhooks.schedule import retry_after_s
 from mediagate_plugins.webhooks.signatures import signed_headers
@@ -60,34 +59,24 @@ class Attempts:
         return await self._send(event, body, self._poster, known.target, known.secrets, known.networks, now)
 
     async def _call(self, event: Event, callbacks: Callbacks, now: datetime) -> Outcome:
-        parts = self._gate.parts
-        url = await callback_url_of(parts.records, event, parts.callback_forms)
-        if url is None:
+        call = await call_of(self._gate.parts.records, event)
+        if call is None:
             return Outcome(error="the upload has no callbackUrl any more", final=True)
         try:
-            target = callbacks.read(url)
+            target = callbacks.read(call.url)
         except ValueError as exc:
             return Outcome(error=f"callbackUrl: {exc}", final=True)
-        dialect = await self._dialect(event)
-        if dialect is None:
-            body, header = await self._body(event), None
-        elif form := parts.callback_forms.get(dialect):
-            told = await dialect_body_of(self._gate, event, form, result_max_bytes=self._result_max_bytes)
-            if told is None:
-                return Outcome(error="the job is gone", final=True)
-            body, header = told, form.signature_header
-        else:
-            return Outcome(
-                error=f"the dialect {dialect} is not registered here; register it on the gate of workers too"
-            )
         to = self._callback_poster, target, callbacks.secrets, callbacks.networks
-        return await self._send(event, body, *to, now, header=header)
-
-    async def _dialect(self, event: Event) -> str | None:
-        if event.type is EventType.BATCH_COMPLETED:
-            return None
-        job = await get_job(self._gate.parts.records, event.job_id)
-        return None if job is None else dialect_of(job)
+        if call.job is None or call.dialect is None:
+            return await self._send(event, await self._body(event), *to, now)
+        form = self._gate.parts.callback_forms.get(call.dialect)
+        if form is None:
+            error = f"the dialect {call.dialect} is not registered here; register it on the gate of workers too"
+            return Outcome(error=error)
+        if not has_words(form, event):
+            return Outcome(error=f"the dialect {call.dialect} has no words for {event.type}", final=True)
+        body = await dialect_body_of(self._gate, event, call.job, form, result_max_bytes=self._result_max_bytes)
+        return await self._send(event, body, *to, now, header=form.signature_header)
 
     async def _body(self, event: Event) -> bytes:
         return await body_of(self._gate, event, result_max_bytes=self._result_max_bytes)

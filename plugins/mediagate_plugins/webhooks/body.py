@@ -9,7 +9,7 @@ import base64
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mediagate import (
@@ -17,6 +17,7 @@ from mediagate import (
     CallbackForm,
     Event,
     EventType,
+    Job,
     JobKind,
     JobStatus,
     MediaGate,
@@ -59,14 +60,22 @@ async def body_of(gate: MediaGate, event: Event, *, result_max_bytes: int) -> by
     return _encoded({"type": event.type.value, "timestamp": iso(event.created_at), "data": data})
 
 
-async def dialect_body_of(gate: MediaGate, event: Event, form: CallbackForm, *, result_max_bytes: int) -> bytes | None:
-    """Return the body to send in a dialect, ``None`` if the job is gone; raises ``Unavailable``."""
-    state = await get_state(gate.parts.records, event.job_id)
-    if state is None:
-        return None
-    status = await _status(gate, event.job_id) or Status(state.job, None)
-    content = await _content(gate, status, result_max_bytes)
-    return _encoded(form.body(status, content.data if content else None))
+async def dialect_body_of(
+    gate: MediaGate, event: Event, job: Job, form: CallbackForm, *, result_max_bytes: int
+) -> bytes:
+    """Return the body about a job to send in a dialect; raises ``Unavailable``."""
+    status = await _status(gate, job.id) if event.type is EventType.JOB_COMPLETED else None
+    content = None if status is None else await _content(gate, status, result_max_bytes)
+    return _encoded(form.body(status or Status(_as_told(job, event), None), content.data if content else None))
+
+
+def _as_told(job: Job, event: Event) -> Job:
+    """Return a job as it was when it ended: a FAILED one may have been retried since."""
+    if event.type is not EventType.JOB_FAILED:
+        return job
+    told = json.loads(event.data)
+    failure = {name: told[name] for name in ("error", "code", "retryable", "attempts")}
+    return replace(job, status=JobStatus.FAILED, finished_at=event.created_at, **failure)
 
 
 def _encoded(body: Mapping[str, Any]) -> bytes:
@@ -90,11 +99,12 @@ async def _completed(gate: MediaGate, event: Event, result_max_bytes: int) -> di
 
 async def _status(gate: MediaGate, job_id: str) -> Status | None:
     """Return the status of a job that is COMPLETE and has its files, else ``None``."""
-    # Not by get_status, which may answer from a cache that misses changes of another process.
+    # Not from the cache of get_status, which may miss changes of another process.
     state = await get_state(gate.parts.records, job_id)
     if state is None or state.job.status is not JobStatus.COMPLETE:
         return None
     if state.job.kind is JobKind.PIPELINE:
+        gate.runtime.watch.forget(job_id)
         with suppress(MediaDeleted):
             return await gate.get_status(job_id)
     if state.media is None:

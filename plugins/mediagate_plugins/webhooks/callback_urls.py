@@ -1,29 +1,38 @@
-"""The ``callbackUrl`` of an event: that of its job, or of its batch."""
+"""The call of a ``callbackUrl`` that an event causes: that of its job, or of its batch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from dataclasses import dataclass
 
-from mediagate import CallbackForm, Event, EventType, Job, Records
+from mediagate import CallbackForm, Event, EventType, Job, JobStatus, Records
 from mediagate.records import get_job
 
 
-async def callback_url_of(records: Records, event: Event, forms: Mapping[str, CallbackForm]) -> str | None:
-    """Return the URL that is called with an event, if there is one; raises ``Unavailable``.
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The call of a URL, about a job or, if ``job`` is ``None``, about a batch."""
 
-    The ends that the dialect of a job has no words for are not told; ``forms`` are those of the dialects.
-    """
+    url: str
+    job: Job | None = None
+
+    @property
+    def dialect(self) -> str | None:
+        """The dialect in which the job was asked for; ``None``: the native words."""
+        return self.job.spec.dialect if self.job and self.job.spec else None
+
+
+async def call_of(records: Records, event: Event) -> Call | None:
+    """Return the call for an event, if there is one; raises ``Unavailable``."""
     if event.type is EventType.MEDIA_DELETED:
         return None
     if event.type is EventType.BATCH_COMPLETED:
         state = await records.batches.get(event.job_id)
-        return None if state is None else state.batch.callback_url
+        return Call(state.batch.callback_url) if state and state.batch.callback_url is not None else None
     job = await get_job(records, event.job_id)
-    if job is None or ((form := forms.get(dialect_of(job) or "")) and job.status not in form.ends):
-        return None
-    return job.callback_url
+    return Call(job.callback_url, job) if job and job.callback_url is not None else None
 
 
-def dialect_of(job: Job) -> str | None:
-    """Return the dialect in which a job was asked for; ``None``: the native words."""
-    return None if job.spec is None else job.spec.dialect
+def has_words(form: CallbackForm, event: Event) -> bool:
+    """Return whether a dialect tells an end of a job; by the event, since a FAILED job may have been retried."""
+    return JobStatus(json.loads(event.data)["status"]) in form.ends

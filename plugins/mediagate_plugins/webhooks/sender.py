@@ -19,7 +19,7 @@ from mediagate.errors import Unavailable
 from mediagate.observe import Observer
 from mediagate_plugins.webhooks.attempt import GONE, Attempts, Outcome
 from mediagate_plugins.webhooks.callback_names import CALLBACK, callback_name, is_callback
-from mediagate_plugins.webhooks.callback_urls import callback_url_of
+from mediagate_plugins.webhooks.callback_urls import call_of, has_words
 from mediagate_plugins.webhooks.deliveries import Deliveries, Delivery
 from mediagate_plugins.webhooks.options import Callbacks, Endpoint
 from mediagate_plugins.webhooks.schedule import PAUSES_S, pause
@@ -164,9 +164,10 @@ class Sender:
     async def _goes_to(self, event: Event) -> list[str]:
         names = [name for name, endpoint in self._endpoints.items() if event.type in endpoint.events]
         if self._callbacks is not None:
-            url = await callback_url_of(self._records, event, self._forms)
-            if url is not None:
-                names.append(callback_name(url))
+            call = await call_of(self._records, event)
+            form = self._forms.get(call.dialect) if call is not None and call.dialect is not None else None
+            if call is not None and (form is None or has_words(form, event)):
+                names.append(callback_name(call.url))
         return names
 
     # -- one attempt

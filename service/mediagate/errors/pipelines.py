@@ -38,6 +38,11 @@ class Faults:
         self.errors: list[Mapping[str, Any]] = []
         """As in ``InvalidPipeline``."""
 
+    @property
+    def full(self) -> bool:
+        """Whether there are as many faults as are told, so that no part needs to be checked any more."""
+        return len(self.errors) >= MOST_FAULTS
+
     def add(self, pointer: str, code: str, detail: str) -> None:
         """Add a fault at a place of the request."""
         self.errors.append({"pointer": pointer, "code": code, "detail": detail})

@@ -15,8 +15,9 @@ from mediagate.errors import ConfigError, Faults, InvalidParameter, UploadInFlig
 from mediagate.intake.acceptance import announce, log_unrecorded
 from mediagate.intake.callbacks import check_callback
 from mediagate.intake.idempotency import ReservedKey, replay, replay_until
-from mediagate.intake.pipelines import PipelineOrder, make_pipeline, receive_inputs, unlock_inputs
+from mediagate.intake.pipelines import PipelineOrder, make_pipeline, receive_inputs
 from mediagate.intake.spool import SpooledFile
+from mediagate.intake.unlocking import unlocked
 from mediagate.parts import Parts
 from mediagate.values import (
     Batch,
@@ -142,10 +143,20 @@ async def _unlock(
     spool_dir: Path,
     received: AsyncExitStack,
 ) -> list[list[SpooledFile]]:
+    """Return the inputs, encrypted documents as copies that open without a password, until the stack is closed."""
+    from mediagate.images import password_of  # lazily: only gates that run pipelines load the operations
+
     faults, opened = Faults(), list[list[SpooledFile]]()
+    # One copy for all jobs: hundreds of them may use the same document.
+    copies: dict[tuple[Path, str | None], SpooledFile] = {}
     for number, (one, theirs) in enumerate(zip(order.orders, files, strict=True)):
+        source, password = parts.sources[one.source_type], password_of(one.recipe)
         with faults.at(place_of(number)):
-            opened.append(await unlock_inputs(one, theirs, parts, spool_dir, received))
+            for file in theirs:
+                if (file.path, password) not in copies:
+                    unlocking = unlocked(file, one.recipe, parts, source, spool_dir)
+                    copies[file.path, password] = await received.enter_async_context(unlocking)
+            opened.append([copies[file.path, password] for file in theirs])
     faults.check()
     return opened
 

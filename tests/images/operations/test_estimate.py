@@ -57,6 +57,13 @@ def test_cost_grows_with_pixels_and_frames() -> None:
     assert large.cpu_ms == pytest.approx(2 * small.cpu_ms) and moving.bytes == 3 * small.bytes
 
 
+def test_cost_of_a_mask_counts_for_each_frame() -> None:
+    recipe = parse([{"op": "remove_background"}], OPERATIONS)
+    one, many = (estimate(recipe, OPERATIONS, (8, 8), frames)[0].cost for frames in (1, 100))
+    assert many.cpu_ms == pytest.approx(100 * one.cpu_ms, rel=0.01)
+    assert many.bytes == one.bytes, "the frames are masked one after another"
+
+
 def test_quarter_turn_that_cuts_pixels_off_costs_as_much_as_any_rotation() -> None:
     def cost(**turn: Any) -> float:
         return estimate(parse([{"op": "rotate", **turn}], OPERATIONS), OPERATIONS, (200, 120))[0].cost.cpu_ms

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mediagate.errors import OperationFailed
 from mediagate.images.operations import Context, Extra, estimate, parse, standard
-from mediagate.images.operations.ocr import engines, languages, ocr
+from mediagate.images.operations.ocr import engines, languages, ocr, rapid
 from tests.support.charts import ramp
 from tests.support.printed import CASES, INK, LINES, columns, error_rate, page, photographed, signs
 from tests.support.recipes import OPERATIONS, applied, faults, ran, still
@@ -117,6 +117,18 @@ def test_ocr_does_not_warn_about_a_page_that_it_reads() -> None:
 def test_ocr_of_a_picture_without_text_is_empty(image: Image.Image) -> None:
     given = read(image, layout=True, detect_orientation=True)
     assert (given["text"], given["score"], given["pages"][0]["blocks"]) == ("", 0, [])
+
+
+def test_models_are_loaded_before_the_first_picture() -> None:
+    rapid.load.cache_clear()
+    engine = vars(rapid.load())
+    assert engine["text_det"] is not None and engine["text_rec"] is not None
+
+
+def test_ocr_of_marks_that_run_downwards_without_letters_tells_no_turn() -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (2, 1, 3), dtype=np.uint8)
+    (told,) = read(Image.fromarray(noise), detect_orientation=True)["pages"]
+    assert (told["text"], told["turn"]) == ("", 0)
 
 
 @pytest.mark.parametrize("ink", [(255, 255, 255), INK])

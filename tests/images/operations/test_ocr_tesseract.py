@@ -79,3 +79,9 @@ def test_tesseract_with_a_broken_file_fails(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(languages, "TESSDATA", (tmp_path,))
     with pytest.raises(OperationFailed, match="cannot load its files of dzo"):
         tesseract.load(("dzo",))
+
+
+@pytest.mark.parametrize("size", [(32_768, 2), (2, 32_768)])
+def test_tesseract_refuses_an_edge_that_it_cannot_take_and_says_what_to_do(size: tuple[int, int]) -> None:
+    with pytest.raises(OperationFailed, match="up to 32,767 pixels; crop or resize"):
+        read(Image.new("RGB", size, "white"))

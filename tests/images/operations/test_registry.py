@@ -51,7 +51,7 @@ def test_description_tells_what_is_missing() -> None:
 
 
 def test_every_operation_has_its_row_of_costs() -> None:
-    assert {operation.name for operation in STANDARD} == {*RATES, "save", "ocr"}
+    assert {operation.name for operation in STANDARD} == {*RATES, "save", "ocr", "remove_background"}
     assert {"webp", "avif", "jpeg", "png", "gif", "pdf"} == set(SAVING)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.support.charts import ramp
 from tests.support.documents import (
     PASSWORD,
     a_document,
+    a_text,
     colours,
     encrypted,
     filled,
@@ -112,6 +114,21 @@ def test_read_text_gives_nothing_for_a_page_without_text() -> None:
     assert rendered(a_document(), 1, {"op": "read_text"}).data[0].value == {"text": "", "truncated": False}
 
 
+@pytest.mark.parametrize(
+    ("text", "given"),
+    [
+        ("10\u00a0km", "10\u00a0km"),
+        ("1\u202f000", "1\u202f000"),
+        ("東京\u3000大阪", "東京\u3000大阪"),
+        ("x😀𠀀", "x😀𠀀"),
+        ("a\u200db", "a\u200db"),
+        ("a\x07\u202e\ue000b", "ab"),
+    ],
+)
+def test_read_text_keeps_spaces_and_letters_of_all_scripts(text: str, given: str) -> None:
+    assert rendered(a_text(text), 1, {"op": "read_text"}).data[0].value["text"] == given
+
+
 def test_read_text_cuts_a_long_text() -> None:
     lines = b"".join(words("x" * 1000, (1, 20 * number)) for number in range(25))
     value = rendered(a_document(lines, size=(14_000, 600)), 1, {"op": "read_text"}).data[0].value
@@ -172,10 +189,25 @@ def test_pages_that_do_not_fit_the_file_are_refused(
     assert [(error["pointer"], error["code"]) for error in refused.value.errors] == [(place, code)]
 
 
+@pytest.mark.parametrize("count", [3, 1_000_000])
+def test_pages_of_a_range_that_ends_before_it_begins_are_refused(count: int) -> None:
+    recipe = parse([{"op": "render", "pages": "1,last-2,1"}], OPERATIONS)
+    with pytest.raises(InvalidPipeline, match="last-2 names none"):
+        check_pages(recipe, [ImageInfo("pdf", 9, 9, count)], 50)
+
+
+@pytest.mark.parametrize("pages", ["all", ",".join(["1-last"] * 28), ",".join(["1-999999"] * 22)])
+def test_pages_beyond_the_limit_are_not_counted(pages: str) -> None:
+    claimed, began = ImageInfo("pdf", 9, 9, 1_000_000), time.process_time()
+    with pytest.raises(InvalidPipeline, match="more than 50 pages"):
+        check_pages(parse([{"op": "render", "pages": pages}], OPERATIONS), [claimed] * 10, 50)
+    assert time.process_time() - began < 0.5
+
+
 def test_pages_of_all_documents_count_together() -> None:
     recipe, info = parse([{"op": "render"}], OPERATIONS), ImageInfo("pdf", 9, 9, 30)
     assert len(check_pages(recipe, [info], 50)) == 1
-    with pytest.raises(InvalidPipeline, match="60 pages; up to 50"):
+    with pytest.raises(InvalidPipeline, match="more than 50 pages"):
         check_pages(recipe, [info, info], 50)
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 from PIL import Image
 
-from mediagate import EVENTS, EventType, IncomingBatch, JobStatus, MediaGate
+from mediagate import EVENTS, EventType, IncomingBatch, JobStatus, MediaGate, Source
 from mediagate.errors import ConfigError, Forbidden
 from tests.support.direct import sent
+from tests.support.documents import PASSWORD, encrypted, objects_of
 from tests.support.mounted import client_of
 from tests.support.pipeline_site import PRESETS, faults, pipeline_gate, posted, told
 from tests.support.pipelines import end_next
@@ -400,3 +403,31 @@ async def test_hook_may_refuse_a_batch(make_gate: MakeGate, photo: bytes) -> Non
         assert told(await sent_batch(client, thumbs(*"aaa"), {"a": photo}, **ANN)) == (403, "forbidden")
         assert seen[0] == IncomingBatch("work", 2, 2 * len(photo), owner_id="ann")
         assert await gate.parts.records.queue_depth() == 2
+
+
+async def test_jobs_of_a_batch_share_the_copy_of_an_encrypted_document(make_gate: MakeGate) -> None:
+    copies = list[int]()
+    source = Source(formats=("pdf",), visibility="private", ttl=timedelta(hours=1))
+    gate = pipeline_gate(make_gate, known=True, sources={"work": source}, settings={"worker": False})
+
+    async def count(_: IncomingBatch) -> None:
+        copies.append(len(list(gate.runtime.spool_dir.iterdir())))
+
+    gate.add_hook("pre_batch", count)
+    job = {"steps": [{"op": "render", "password": PASSWORD}, {"op": "read_text"}], "files": ["a"]}
+    async with client_of(gate) as client:
+        for jobs in (1, 9):
+            answer = await sent_batch(client, {"jobs": [job] * jobs}, {"a": encrypted(objects_of(b""))}, **ANN)
+            assert answer.status_code == 202, answer.text
+    assert copies[0] == copies[1]
+
+
+async def test_faults_beyond_the_first_hundred_are_not_looked_for(make_gate: MakeGate, photo: bytes) -> None:
+    files = {f"picture-of-the-series-{number}": photo[:9] for number in range(200)}
+    strange = [f"picture-of-an-unknown-series-{number}" for number in range(10)]
+    gate = pipeline_gate(make_gate, settings={"worker": False}, batch_jobs=1000)
+    async with client_of(gate) as client:
+        began = time.process_time()
+        answer = await sent_batch(client, {"jobs": [{"preset": "thumb", "files": strange}] * 1000}, files)
+        assert list(faults(answer))[-1] == "/jobs/9/files/9"
+        assert time.process_time() - began < 5

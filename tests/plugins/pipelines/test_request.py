@@ -76,6 +76,7 @@ def test_request_that_is_no_object_is_a_fault(body: object) -> None:
 def test_request_without_steps_and_preset_is_a_fault() -> None:
     assert faults() == {"/steps": "missing"}
     assert faults(steps=None, preset=None, params=None) == {"/steps": "missing"}
+    assert faults(preset="") == {"/steps": "missing"}
 
 
 def test_preset_alone_gives_its_steps_and_version() -> None:

@@ -16,6 +16,7 @@ from mediagate.errors import InvalidParameter
 from mediagate_plugins.pipelines.folder import file_name, write_files
 from tests.support.command import mediagate
 from tests.support.documents import PASSWORD, a_document, encrypted, objects_of, words
+from tests.support.full_disk import largest_file
 from tests.support.server import PYTHONPATH
 
 GATE = "pipeline_gate:gate"
@@ -226,6 +227,12 @@ def test_files_are_complete_or_not_there(tmp_path: Path) -> None:
         write_files(tmp_path / "a", {"x": b"6"}, force=False)
 
 
+def test_files_for_which_there_is_no_room_are_not_written_in_part(tmp_path: Path) -> None:
+    with largest_file(10), pytest.raises(InvalidParameter, match="cannot write to"):
+        write_files(tmp_path, {"a": b"1", "b": b"2" * 100}, force=True)
+    assert names(tmp_path) == []
+
+
 def test_run_renders_the_pages_of_a_document(tmp_path: Path) -> None:
     scan = tmp_path / "scan.pdf"
     scan.write_bytes(encrypted(objects_of(words("one"), words("two"))))
@@ -249,3 +256,15 @@ def test_run_joins_pictures_and_pages(tmp_path: Path, photo_file: Path) -> None:
     assert done.returncode == REJECTED, done.stderr
     assert names(out) == ["photo.pdf"]
     assert (out / "photo.pdf").read_bytes().count(b"/Type /Page /Parent") == 3
+
+
+def test_run_does_not_join_a_picture_whose_own_files_are_not_written(tmp_path: Path, photo_file: Path) -> None:
+    (tmp_path / "other").mkdir()
+    same_name = picture(tmp_path / "other" / photo_file.name, 90)
+    steps = [{"op": "save", "as": "one", "format": "png"}, {"op": "save", "as": "all", "format": "pdf", "join": True}]
+    (tmp_path / "steps.json").write_text(json.dumps(steps))
+    out = tmp_path / "out"
+    done = run(tmp_path, "--steps", tmp_path / "steps.json", photo_file, same_name, "-o", out)
+    assert done.returncode == FAILED, done.stderr
+    assert names(out) == ["photo-all.pdf", "photo-one.png"]
+    assert (out / "photo-all.pdf").read_bytes().count(b"/Type /Page /Parent") == 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mediagate.images.operations.operation import Cost, PageRate, Rate
+from mediagate.images.operations.operation import PageRate, Rate
 
 RATES: Mapping[str, Rate] = {
     "orient": Rate(0, 0),
@@ -42,11 +42,10 @@ RATES: Mapping[str, Rate] = {
     "denoise": Rate(16, 16),
     "low_light": Rate(20, 20),
     "clahe": Rate(14, 20),
-    "remove_background": Rate(18, 16),
     "upscale": Rate(60, 18),
 }
-SEGMENTING = Cost(60, 60_000_000)
-"""The mask of ``remove_background``, for a picture of any size."""
+SEGMENTING = PageRate(frame_ms=60, ns=18, most_pixels=2**31, least_bytes=60_000_000, bytes=16)
+"""``remove_background``: the mask of a frame takes the same time for any size, and all pixels are masked."""
 ENLARGING, TILE_BYTES = Rate(3000, 16), 80_000_000
 """``upscale`` by its model, and the memory for a tile."""
 SAVING: Mapping[str, Rate] = {

@@ -10,6 +10,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unicodedata import category
 
 import pypdfium2
 import pypdfium2.raw
@@ -25,6 +26,8 @@ NO_DOCUMENT = b"-"
 DAMAGED = "the document is damaged or incomplete; export it again"
 _SOFT_HYPHEN = "\ufffe"
 """How PDFium tells a hyphen at the end of a line that is not part of the word."""
+_KEPT = "\n\t\u200c\u200d"
+"""The control characters that a text keeps; the joiners are part of words in Persian, Hindi and other languages."""
 
 
 class Document:
@@ -68,7 +71,7 @@ class Document:
             finally:
                 layer.close()
         plain = text.replace("\r\n", "\n").replace(_SOFT_HYPHEN, "")
-        return "".join(one for one in plain if one.isprintable() or one in "\n\t"), count > longest
+        return "".join(one for one in plain if category(one)[0] != "C" or one in _KEPT), count > longest
 
     def unlocked(self, most: int) -> bytes:
         """Return a copy without encryption; raises ``ImageTooLarge`` if it has more than ``most`` bytes."""

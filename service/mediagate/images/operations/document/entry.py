@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from mediagate.errors import InvalidPipeline, OperationFailed
 from mediagate.images.operations.document.page_numbers import numbers
@@ -30,8 +31,8 @@ def password_of(recipe: Recipe) -> str | None:
     return None if render is None or render.password is None else render.password.get_secret_value()
 
 
-def pages_of(recipe: Recipe, image_format: str, count: int | None) -> Sequence[int | None]:
-    """Return the pages with which a file enters, of a picture ``(None,)``; ``count`` is that of its pages.
+def pages_of(recipe: Recipe, image_format: str, count: int | None, most: int | None = None) -> Sequence[int | None]:
+    """Return the first ``most`` pages with which a file enters, of a picture ``(None,)``; it has ``count`` pages.
 
     Raises ``InvalidPipeline``: for a document and a recipe that does not render it, for a page beyond its end, and for
     a picture and a recipe that cannot do without rendering.
@@ -46,17 +47,16 @@ def pages_of(recipe: Recipe, image_format: str, count: int | None) -> Sequence[i
         fault = 'the file is a document; begin with {"op": "render"}'
         raise InvalidPipeline([item(("steps", 0), "not_a_picture", fault)])
     try:
-        return numbers(render.pages, count or 0)
+        return tuple(islice(numbers(render.pages, count or 0), most))
     except OperationFailed as exc:
         raise InvalidPipeline([item(("steps", 0, "pages"), "out_of_range", exc.detail, render.pages)]) from None
 
 
 def check_pages(recipe: Recipe, infos: Iterable[ImageInfo], most: int) -> list[Sequence[int | None]]:
     """Return the pages with which each file enters; raises like ``pages_of``, and if all have more than ``most``."""
-    entering = [pages_of(recipe, info.format, info.frames) for info in infos]
-    count = sum(len(pages) for pages in entering if pages != PICTURE)
-    if count > most:
-        fault = f"{count:,} pages; up to {most:,} are rendered, so choose some, such as 1-{most}"
+    entering = [pages_of(recipe, info.format, info.frames, most + 1) for info in infos]
+    if sum(len(pages) for pages in entering if pages != PICTURE) > most:
+        fault = f"more than {most:,} pages, which is the most that are rendered; choose some, such as 1-{most}"
         raise InvalidPipeline([item(("steps", 0, "pages"), "too_many_pages", fault)])
     return entering
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -27,20 +29,28 @@ def _checked(pages: str) -> str:
 PageNumbers = Annotated[str, Field(max_length=200), AfterValidator(_checked)]
 
 
-def numbers(pages: str, count: int) -> tuple[int, ...]:
+def numbers(pages: str, count: int) -> Iterator[int]:
     """Return the numbers in the order in which they are written, each once, for a document of ``count`` pages.
 
-    Raises ``OperationFailed`` for a page beyond the end.
+    Raises ``OperationFailed`` for a page beyond the end, and for a range without pages.
     """
-    if pages == ALL:
-        return tuple(range(1, count + 1))
-    found: dict[int, None] = {}
-    for part in pages.split(","):
-        first, _, last = part.partition("-")
-        ends = [count if end == LAST else int(end) for end in (first, last or first)]
-        if max(ends) > count:
-            raise OperationFailed(f"the document has {count} pages, and page {max(ends)} was asked for")
-        found |= dict.fromkeys(range(ends[0], ends[1] + 1))
-    if not found:
-        raise OperationFailed(f"the document has {count} pages, so {pages} names none")
-    return tuple(found)
+    return _once([_range(part, count) for part in ("1-last" if pages == ALL else pages).split(",")])
+
+
+def _range(part: str, count: int) -> range:
+    first, _, last = part.partition("-")
+    begin, end = (count if one == LAST else int(one) for one in (first, last or first))
+    if max(begin, end) > count:
+        raise OperationFailed(f"the document has {count} pages, and page {max(begin, end)} was asked for")
+    if end < begin:
+        raise OperationFailed(f"the document has {count} pages, so {part} names none")
+    return range(begin, end + 1)
+
+
+def _once(ranges: Iterable[range]) -> Iterator[int]:
+    # One by one: a small file can claim a million pages, and a text can name all of them many times.
+    seen: set[int] = set()
+    for number in chain.from_iterable(ranges):
+        if number not in seen:
+            seen.add(number)
+            yield number

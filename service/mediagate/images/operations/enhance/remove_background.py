@@ -9,11 +9,11 @@ from pydantic import Field
 
 from mediagate.images import pixels
 from mediagate.images.operations.canvas import behind
-from mediagate.images.operations.costs import RATES, SEGMENTING
+from mediagate.images.operations.costs import SEGMENTING
 from mediagate.images.operations.enhance import opencv
 from mediagate.images.operations.enhance.model_files import PEOPLE
 from mediagate.images.operations.frames import Frames
-from mediagate.images.operations.operation import ENHANCE, Context, Cost, Operation, Params
+from mediagate.images.operations.operation import ENHANCE, Context, Operation, Params
 from mediagate.images.operations.parameters import CLEAR, Colour
 
 if TYPE_CHECKING:
@@ -93,12 +93,6 @@ def _guided(mask: Floats, guide: Floats) -> Floats:
     return opencv.means(slope, RADIUS) * guide + opencv.means(offset, RADIUS)
 
 
-def cost(params: RemoveBackground, count: int) -> Cost:
-    """Return the cost of the mask, which does not depend on the size of the picture, and of applying it."""
-    applying = RATES["remove_background"].cost(count)
-    return Cost(SEGMENTING.cpu_ms + applying.cpu_ms, SEGMENTING.bytes + applying.bytes)
-
-
 def load(_: RemoveBackground) -> None:
     """Load OpenCV and the model."""
     opencv.network(PEOPLE)
@@ -109,7 +103,7 @@ REMOVE_BACKGROUND = Operation(
     "enhance",
     RemoveBackground,
     remove_background,
-    cost,
+    SEGMENTING,
     needs=ENHANCE,
     reads=(PEOPLE,),
     load=load,

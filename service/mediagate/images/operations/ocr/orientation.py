@@ -23,9 +23,10 @@ def read_upright(read: Callable[[Image.Image], Page], image: Image.Image) -> tup
     score is low is turned to the right if its lines are upright, and upside down otherwise, and read once more.
     """
     first = read(image)
-    turn = 270 if first.sideways else 0
-    if first.letters == 0 or first.score >= SURE:
-        return first, turn
+    if first.letters == 0:
+        return first, 0
+    if first.score >= SURE:
+        return first, 270 if first.sideways else 0
     other = 90 if first.sideways else 180
     page = read(image.transpose(TURNS[other]))
     if page.score <= first.score or page.letters < first.letters * ENOUGH:

@@ -24,6 +24,9 @@ VERTICAL = "_vert"
 DPI = 300
 """The resolution that Tesseract is told; without it, it guesses one and prints that."""
 
+MOST_EDGE = 32_767
+"""The longest edge in pixels that Tesseract takes (INT16_MAX)."""
+
 
 @lru_cache(maxsize=1)
 def load(languages: tuple[str, ...]) -> PyTessBaseAPI:
@@ -42,9 +45,11 @@ def load(languages: tuple[str, ...]) -> PyTessBaseAPI:
 
 
 def read(image: Image.Image, languages: tuple[str, ...]) -> Page:
-    """Return what Tesseract reads in a picture in ``RGB``, in its own reading order."""
+    """Return what Tesseract reads in a picture in ``RGB``, in its own reading order; raises ``OperationFailed``."""
     import tesserocr
 
+    if max(image.size) > MOST_EDGE:
+        raise OperationFailed(f"tesseract reads edges of up to {MOST_EDGE:,} pixels; crop or resize the picture before")
     api, level = load(languages), tesserocr.RIL
     api.SetImage(image)
     api.SetSourceResolution(DPI)

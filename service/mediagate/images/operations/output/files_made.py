@@ -18,5 +18,5 @@ def files_made(steps: Sequence[Mapping[str, Any]], pages: Iterable[int | None]) 
     saves = [step for step in steps if step["op"] == SAVE]
     joined = sum(bool(step.get("join")) for step in saves)
     chosen = steps[0].get("pages", ALL) if steps and steps[0]["op"] == "render" else ALL
-    entering = sum(1 if count is None else len(numbers(chosen, count)) for count in pages)
+    entering = sum(1 if count is None else sum(1 for _ in numbers(chosen, count)) for count in pages)
     return (len(saves) - joined) * entering + joined

@@ -1,0 +1,3 @@
+# As printed, but for the host, which is in API.
+curl $API/webhooks/event-schema \
+-H "X-API-Key: $IMAGEPIPELINE_API_KEY"
