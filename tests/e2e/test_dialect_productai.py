@@ -20,6 +20,7 @@ import trustme
 
 from tests.support.command import output_of
 from tests.support.moderators import REJECTS
+from tests.support.pages import run_shell, shell_blocks
 from tests.support.pipelines import a_png
 from tests.support.programs import program
 from tests.support.receiver import SECRET, Receiver, receiving
@@ -161,6 +162,18 @@ def test_curl_lines_read_a_job_and_the_list(site: Site) -> None:
     assert job_id in [row["job_id"] for row in listed["jobs"]]
     assert {row["status"] for row in listed["jobs"]} == {"completed"}
     assert (listed["limit"], listed["offset"]) == (10, 0)
+
+
+def test_session_of_the_page_runs_in_a_shell(site: Site, photo: bytes, tmp_path: Path) -> None:
+    program("curl", "curl")
+    (session,) = shell_blocks("docs/reference/plugins/productai.md", "## Session")
+    (tmp_path / "product.png").write_bytes(photo)
+    done = run_shell(session.replace('"small"', '"nanobanana2"'), folder=tmp_path, API=site.base, KEY=site.key)
+    assert done.returncode == 0, done.stderr
+    made, job, jobs = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("made", "job", "jobs"))
+    assert (made["status"], made["progress"], made["num_images"]) == ("pending", 0, 2)
+    assert (job["job_id"], job["status"]) == (made["job_id"], "completed")
+    assert job["job_id"] in [row["job_id"] for row in jobs["jobs"]]
 
 
 def receives(site: Site, job_id: str) -> tuple[dict[str, str], bytes]:

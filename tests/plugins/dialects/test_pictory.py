@@ -254,5 +254,6 @@ async def test_path_is_checked(make_gate: MakeGate) -> None:
 def test_ids_are_exact_both_ways() -> None:
     for job_id in (new_id("job") for _ in range(100)):
         assert job_id_of(uuid_of(job_id)) == job_id
+    assert uuid_of("job_jwbnaqcdsrbxdbt5okxb3vrlnu") == "4d82d040-4394-4371-867d-72ae1dd62b6d"
     for value in (uuid.UUID(int=0), uuid.UUID(int=2**128 - 1), uuid.uuid4()):
         assert uuid_of(job_id_of(str(value))) == str(value)
