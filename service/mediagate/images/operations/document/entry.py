@@ -31,9 +31,7 @@ def password_of(recipe: Recipe) -> str | None:
     return None if render is None or render.password is None else render.password.get_secret_value()
 
 
-def pages_of(
-    recipe: Recipe, image_format: str, count: int | None, most: int | None = None
-) -> Sequence[int | None]:
+def pages_of(recipe: Recipe, image_format: str, count: int | None, most: int | None = None) -> Sequence[int | None]:
     """Return the first ``most`` pages with which a file enters, of a picture ``(None,)``; it has ``count`` pages.
 
     Raises ``InvalidPipeline``: for a document and a recipe that does not render it, for a page beyond its end, and for
