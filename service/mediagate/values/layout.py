@@ -105,11 +105,9 @@ CONTENT_TYPES: Mapping[str, str] = {
     **{extension: f"image/{image_format}" for image_format, extension in EXTENSIONS.items()},
     "pdf": "application/pdf",
 }
+"""Content type by file extension."""
 
 
 def mime_type_of(file_format: str) -> str:
     """Return the content type of files of a format, such as ``image/jpeg`` for ``jpeg``."""
     return CONTENT_TYPES[OUTPUT_EXTENSIONS[file_format]]
-
-
-"""Content type by file extension."""
