@@ -326,7 +326,7 @@ async def test_unknown_endpoint_is_refused_with_a_suggestion(make_gate: MakeGate
         assert "did you mean 'generate-image-v1'?" in answer.json()["error"]
         long = await asked(client, f"/imagepipeline/{'a' * 65}", photo)
         assert refused(long) == {"": "too_long"}
-        for path in ("", "a%2F..%2Fb", "%2E/b", "a%0Ab"):
+        for path in ("", "a%2F..%2Fb", "%2E/b"):
             missing = await asked(client, f"/imagepipeline/{path}", photo)
             assert missing.status_code == 404, path
             assert told(missing)[2] is False
