@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeGuard
 
 from mediagate import callback_problem, reference_problem
 from mediagate.errors import Forbidden, InvalidPipeline
@@ -212,7 +212,7 @@ class _Reading:
 
     def _upload_ids(self) -> Iterator[str]:
         ids = self._body.get("uploadIds", [])
-        if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
+        if not isinstance(ids, list) or not all(map(_is_text, ids)):
             self._faults.append(item(("uploadIds",), "wrong_type", "not a list of texts", ids))
         elif len(ids) > MOST_INPUTS:
             self._faults.append(item(("uploadIds",), "too_long", f"at most {MOST_INPUTS}"))
@@ -228,7 +228,7 @@ class _Reading:
                 self._faults.append(item(("pictures", name), "invalid_value", said))
             elif name in self._inputs:
                 self._faults.append(item(("pictures", name), "invalid_value", "this picture was sent as a file too"))
-            elif not isinstance(media_id, str):
+            elif not _is_text(media_id):
                 self._faults.append(item(("pictures", name), "wrong_type", "not the id of a media", media_id))
             else:
                 yield name, media_id
@@ -242,7 +242,7 @@ def optional_text(body: Mapping[str, Any], name: str, faults: list[Item]) -> str
     text = body.get(name)
     if text is None or text == "":
         return None
-    if isinstance(text, str) and not any("\ud800" <= character <= "\udfff" for character in text):
+    if _is_text(text):
         return text
     faults.append(item((name,), "wrong_type", "not a text", text))
     return None
@@ -275,6 +275,11 @@ def unknown_fields(
 def _referred(recipe: Recipe, operations: Operations) -> frozenset[str]:
     found = (getattr(step.params, name) for step in recipe.steps for name in operations[step.op].inputs)
     return frozenset(name for name in found if name is not None)
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    """Return whether a JSON value is a text that can be encoded: half a surrogate cannot."""
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _is_nan(value: float) -> bool:

@@ -164,6 +164,7 @@ def test_inputs_of_two_kinds_are_a_fault() -> None:
     assert faults(preset="flip", uploadIds=["upl_x"] * 2) == {"/uploadIds": "invalid_value"}
     assert faults(preset="flip", uploadIds=[str(n) for n in range(11)]) == {"/uploadIds": "too_long"}
     assert faults(preset="flip", uploadIds="upl_x") == {"/uploadIds": "wrong_type"}
+    assert faults(preset="flip", uploadIds=["\udfff"]) == {"/uploadIds": "wrong_type"}
 
 
 def test_picture_of_a_step_must_come_with_the_request() -> None:
@@ -179,6 +180,7 @@ def test_picture_of_a_step_must_come_with_the_request() -> None:
     [
         ([], {"/pictures": "wrong_type"}),
         ({"logo": 1}, {"/pictures/logo": "wrong_type"}),
+        ({"logo": "\ud800"}, {"/pictures/logo": "wrong_type"}),
         ({"sent": "med_x"}, {"/pictures/sent": "invalid_value"}),
         ({"../x": "med_x"}, {"/pictures/..~1x": "invalid_value"}),
         ({"logo": "med_x"}, {"": "unused_picture"}),
