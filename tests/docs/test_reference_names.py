@@ -67,7 +67,10 @@ def test_http_page_has_every_route_of_a_plugin() -> None:
     for module in parsed("plugins/mediagate_plugins"):
         for node in ast.walk(module):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "add_route":
-                path = str(eval(ast.unparse(node.args[0]), {"path": "/"}))
+                written = ast.unparse(node.args[0])
+                if written == "self.path + path":  # of a dialect, whose page lists its routes
+                    continue
+                path = str(eval(written, {"path": "/"}))
                 (methods,) = [ast.literal_eval(word.value) for word in node.keywords if word.arg == "methods"]
                 shown = re.sub(r"_(\w)", lambda end: end[1].upper(), path)
                 added |= {f"{method} {shown}" for method in methods}
