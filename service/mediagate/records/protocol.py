@@ -160,10 +160,7 @@ class Records(Protocol):
         cursor: str | None = None,
         offset: int | None = None,
     ) -> JobPage:
-        """Return a page of jobs with their media, newest first, filtered by each given value; pages as above.
-
-        Several values of ``status`` match the jobs in any of them.
-        """
+        """Return a page of jobs with their media, newest first, that match each value and any status; as above."""
 
     async def usage(self, *, owner_id: str | None, first: date, last: date) -> UsageReport:
         """Return the usage of one owner or of all, summed over jobs by UTC day of upload and by key.
