@@ -59,9 +59,9 @@ class Dialect(ABC):
     def problem(self, error: MediagateError) -> tuple[int, Mapping[str, Any]]:
         """Return the HTTP status code and the body for an error."""
 
-    def key_of(self, request: Request) -> str | None:
-        """Return the key of a request that has it in another place than ``Authorization: Bearer`` and ``X-API-Key``."""
-        return None
+    def authorization(self, value: str) -> str:
+        """Return the value of a header ``Authorization`` in the form in which the gate reads it."""
+        return value
 
     def register(self) -> None:
         """Add the routes to the gate; called while its plugin boots."""
@@ -91,11 +91,11 @@ class Dialect(ABC):
         return self.gate.settings.public_base_url or _origin(request)
 
     async def _answer(self, handler: Handler, request: Request) -> Response:
-        if (key := self.key_of(request)) is not None:
-            given = (b"authorization", b"x-api-key")
-            kept = [(name, value) for name, value in request.scope["headers"] if name not in given]
-            headers = [*kept, (b"authorization", f"Bearer {key}".encode("latin-1"))]
-            request = Request({**request.scope, "headers": headers}, request.receive)
+        # In place: what a hook sets on the request's state reaches the answer.
+        request.scope["headers"] = [
+            (name, self.authorization(value.decode("latin-1")).encode("latin-1") if name == b"authorization" else value)
+            for name, value in request.scope["headers"]
+        ]
         return await handler(request)
 
 

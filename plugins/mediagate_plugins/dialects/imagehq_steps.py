@@ -89,6 +89,9 @@ class _Order:
 
     def _read_steps(self, steps: object) -> None:
         for place, step in self._objects(steps, (*self._at, "steps")):
+            if len(self._steps) > MOST_STEPS:
+                self._fault((*self._at, "steps"), "too_long", f"more than {MOST_STEPS} operations")
+                break
             told = self._renamed(step, {"operation": "operation", "request": "request"}, place, moved=False)
             family = self._text(step, "operation", place)
             if family is not None and family not in FAMILIES:

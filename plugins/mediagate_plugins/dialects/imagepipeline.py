@@ -79,11 +79,7 @@ class ImagePipeline(Dialect):
 
     async def _create(self, request: Request) -> Response:
         endpoint = "/" + request.path_params["endpoint"].removesuffix("/")
-        # Clients resolve dots in a URL, so they would not find the status route.
-        if endpoint == "/" or {".", ".."} & {*endpoint.split("/")}:
-            raise RouteNotFound("route not found; send the request to an endpoint, such as /generate/image/v1")
-        check_query(request)
-        job = await accept_translated(self.gate, request, partial(self._translation, endpoint))
+        job = await accept_translated(self.gate, request, partial(self._translation, request, endpoint))
         left = 0 if job.status.terminal else await self.gate.seconds_left(job)
         queued = {
             "job_id": job.id,
@@ -94,8 +90,12 @@ class ImagePipeline(Dialect):
         }
         return answered(queued, 202, Location=self.url(request, f"{quote(endpoint)}/status/{job.id}"))
 
-    def _translation(self, endpoint: str, body: dict[str, Any]) -> Translation:
+    def _translation(self, request: Request, endpoint: str, body: dict[str, Any]) -> Translation:
         """Return the native request; what it lacks words for is refused."""
+        # Clients resolve dots in a URL, so they would not find the status route.
+        if endpoint == "/" or {".", ".."} & {*endpoint.split("/")}:
+            raise RouteNotFound("route not found; send the request to an endpoint, such as /generate/image/v1")
+        check_query(request)
         told, places, unknown = renamed(body, FIELDS)
         faults = [{**fault, "detail": fault["detail"] + NOT_GENERATED} for fault in unknown]
         if isinstance(retention := told.get("retention"), dict):

@@ -41,10 +41,10 @@ class Pictory(Dialect):
         """Return the only route."""
         yield "GET", "/pictoryapis/v1/jobs/{id}", self._get
 
-    def key_of(self, request: Request) -> str | None:
-        """Return the key in ``Authorization``, which is there without a scheme; ``Bearer`` is taken as everywhere."""
-        text = request.headers.get("Authorization")
-        return None if text is None or text.lower().startswith("bearer ") else text
+    def authorization(self, value: str) -> str:
+        """Return ``Bearer`` and the key, which is there without a scheme; ``Bearer`` is taken as everywhere."""
+        key = value.strip()
+        return value if not key or key.lower().startswith("bearer ") else f"Bearer {key}"
 
     def problem(self, error: MediagateError) -> tuple[int, Mapping[str, Any]]:
         """Return the words for an error; clients know 404 for a job that is gone, and 500 for what can be retried."""

@@ -100,8 +100,8 @@ class Kernel:
         self._growing("add_route").add_route(path, endpoint, methods)
 
     def add_problem_form(self, path: str, form: ProblemForm) -> None:
-        """Answer errors of requests below a path in another form than RFC 9457."""
-        self._growing("add_problem_form").problem_forms[path] = form
+        """Answer errors of requests below a path in another form than RFC 9457; the nearest path decides."""
+        self._growing("add_problem_form").add_problem_form(path, form)
 
     def problem_form(self, path: str) -> ProblemForm | None:
         """Return the form of the errors of a route's path, ``None`` for RFC 9457."""

@@ -81,7 +81,14 @@ class Registry:
 
     def problem_form(self, path: str) -> ProblemForm | None:
         """Return the form of the errors of a route's path, ``None`` for RFC 9457."""
-        return next((form for below, form in self.problem_forms.items() if f"{path}/".startswith(f"{below}/")), None)
+        above = [below for below in self.problem_forms if f"{path}/".startswith(f"{below}/")]
+        return self.problem_forms[max(above, key=len)] if above else None
+
+    def add_problem_form(self, path: str, form: ProblemForm) -> None:
+        """Add the form of the errors below a path; raises ``PluginError`` if the path has one."""
+        if path in self.problem_forms:
+            raise PluginError(f"{path!r} already has a form of errors; choose another path")
+        self.problem_forms[path] = form
 
     def add_route(self, path: str, endpoint: Endpoint, methods: list[str]) -> None:
         """Add a route; raises ``PluginError`` for a path that has no leading slash or is taken."""

@@ -132,6 +132,16 @@ def test_parse_refuses_what_is_not_a_list_of_a_few_steps(steps: Any) -> None:
     assert [error["pointer"] for error in refused.value.errors] == ["/steps"]
 
 
+def test_most_steps_can_be_read_again_with_the_save_that_is_added() -> None:
+    recipe = read([{"op": "flip"}] * (MOST_STEPS - 1))
+    assert len(recipe.steps) == MOST_STEPS
+    assert read(recipe.to_json()) == recipe
+    with pytest.raises(InvalidPipeline) as refused:
+        read([{"op": "flip"}] * MOST_STEPS)
+    (error,) = refused.value.errors
+    assert (error["pointer"], error["code"]) == ("/steps", "too_long")
+
+
 def test_pointers_begin_at_the_root_of_the_request() -> None:
     with pytest.raises(InvalidPipeline) as refused:
         parse([{"op": "flop"}], OPERATIONS, root=("jobs", 3, "steps"))

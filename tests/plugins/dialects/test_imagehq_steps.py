@@ -264,6 +264,7 @@ async def test_very_many_fields_are_refused_at_once(site: tuple[MediaGate, httpx
     many = {f"tool_slugs{number}": 1 for number in range(100_000)}
     unknown = [{"type": f"resize{number}"} for number in range(20)]
     step = {"operation": "transform", "request": {"operations": unknown}}
+    flips = {"operation": "transform", "request": {"operations": [{"type": "flip"}] * 20}}
     for endpoint, request in (
         ("pipeline", many),
         ("pipeline", {"steps": [{"operation": "transform", "request": {"operations": [], **many}}]}),
@@ -272,6 +273,7 @@ async def test_very_many_fields_are_refused_at_once(site: tuple[MediaGate, httpx
         ("convert", {"output_format": "png", "retention_policy": many}),
         ("batch", {"jobs": [many]}),
         ("batch", {"jobs": [{"files": ["a"], "steps": [step] * 20}] * 50}),
+        ("batch", {"jobs": [{"files": ["a"], "steps": [flips] * 20}] * 100}),
     ):
         text = json.dumps(request)
         began = time.monotonic()

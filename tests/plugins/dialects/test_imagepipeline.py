@@ -394,6 +394,10 @@ async def test_call_level_errors_are_in_the_words_of_the_dialect(make_gate: Make
         form = ("request", (None, "{}"))
         dry = await client.post(f"{PATH}?dryRun=1", files=[file_of(photo), form], headers=as_ann)
         assert told(dry) == (400, "invalid_parameter", False)
+        for path in (f"{PATH}?dryRun=1", "/imagepipeline/"):
+            unknown_caller = await asked(client, path, photo)
+            assert told(unknown_caller) == (401, "unauthorized", False)
+            assert unknown_caller.headers["Connection"] == "close"
         stray: list[Any] = [file_of(photo), ("prompt", (None, "a cat")), form]
         assert refused(await client.post(PATH, files=stray, headers=as_ann)) == {"/prompt": "unknown_field"}
         unused: list[Any] = [file_of(photo), file_of(photo, "b.jpg", "logo"), form]

@@ -203,7 +203,7 @@ async def test_raw_keys_of_the_plugin_api_keys_open_it(make_gate: MakeGate, phot
         url = url_of((await gate.upload(photo, source_type="avatar", source_id="u1", owner="ann")).job_id)
         for headers in (
             *({"Authorization": ann}, {"Authorization": f"Bearer {ann}"}, {"Authorization": f"bearer  {ann}"}),
-            *({"X-API-Key": ann}, {"Authorization": ann, "X-API-Key": bob}),
+            *({"X-API-Key": ann}, {"Authorization": ann, "X-API-Key": ann}),
         ):
             assert (await client.get(url, headers=headers)).status_code == 200, headers
         assert refusal(await client.get(url, headers={"Authorization": bob})) == (404, "job_not_found")
@@ -257,3 +257,18 @@ def test_ids_are_exact_both_ways() -> None:
     assert uuid_of("job_jwbnaqcdsrbxdbt5okxb3vrlnu") == "4d82d040-4394-4371-867d-72ae1dd62b6d"
     for value in (uuid.UUID(int=0), uuid.UUID(int=2**128 - 1), uuid.uuid4()):
         assert uuid_of(job_id_of(str(value))) == str(value)
+
+
+async def test_other_keys_of_a_request_are_seen_as_well(make_gate: MakeGate, photo: bytes) -> None:
+    gate = make_gate(sources={"avatar": Source()}, memory=False, migrate=True)
+    gate.register(api_keys)
+    gate.register(pictory)
+    async with client_of(gate) as client:
+        ann, bob = [(await gate[API_KEYS].create(owner=owner)).text for owner in ("ann", "bob")]
+        url = url_of((await gate.upload(photo, source_type="avatar", source_id="u1", owner="ann")).job_id)
+        for several in ("X-API-Key", "Authorization"):
+            answer = await client.get(url, headers=[("Authorization", ann), (several, bob)])
+            assert refusal(answer) == (401, "unauthorized"), several
+        for none in ("", " "):
+            answer = await client.get(url, headers=[("Authorization", none), ("X-API-Key", ann)])
+            assert answer.status_code == 200, answer.text

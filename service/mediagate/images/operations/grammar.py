@@ -48,6 +48,9 @@ def parse(steps: object, operations: Operations, *, inputs: Collection[str] = ()
     if reading.faults:
         raise InvalidPipeline(reading.faults)
     recipe = Recipe((*reading.steps, *reading.last()))
+    if len(recipe.steps) > MOST_STEPS:
+        detail = f"{len(steps)} steps and the save that is added; up to {MOST_STEPS} are accepted"
+        raise InvalidPipeline([item(root, "too_long", detail)])
     length = len(json.dumps(recipe.to_json()))
     if length > MOST_BYTES:
         raise InvalidPipeline([item(root, "too_long", f"{length:,} bytes; up to {MOST_BYTES:,} are accepted")])
