@@ -6,6 +6,7 @@ same jobs can be read natively and in each dialect. What it cannot say is refuse
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from mediagate_plugins.dialects.own_host import is_own_host
 
 Handler = Callable[[Request], Awaitable[Response]]
 NO_STORE = {"Cache-Control": "no-store"}
+_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 MOST_FIELDS = 64
 """Fields of one object; suggesting names for very many unknown ones would take minutes."""
 
@@ -44,10 +46,9 @@ class Dialect(ABC):
     """How the callback URLs of jobs that were asked for in this dialect are called; ``None``: it has none."""
 
     def __init__(self, gate: MediaGate, path: str) -> None:
-        if not path.startswith("/") or path.endswith("/"):
-            raise ConfigError(
-                f"{self.name}: path is {path!r}; begin it with / and do not end it so, such as /{self.name}"
-            )
+        if not _PATH.fullmatch(path):
+            said = f"write it like /{self.name}, of letters, digits, ., _, ~, - and /"
+            raise ConfigError(f"{self.name}: path is {path!r}; {said}")
         self.gate = gate
         self.path = path
 
