@@ -37,8 +37,8 @@ is not larger. Pictures that are both always are: lossy encoders miss the colour
 PUBLISHED_AS = {"heic": "jpeg"}
 """Browsers do not show HEIC."""
 PNG_LEVELS = (1, 1, 2, 2, 3, 6, 9)
-"""Levels of zlib by effort. For photos, level 3 takes two fifths of the time of level 6 and makes 3 to 6 % more bytes;
-level 9 takes twice the time and makes 1 to 3 % less."""
+"""Levels of zlib by effort. For photos, level 3 takes two fifths of the time of level 6 and makes 1 to 6 % more bytes;
+level 9 takes two to three times the time and makes 1 to 3 % less."""
 FEW_PIXELS = 2_000_000
 """Pixels up to which lossless WebP is optimized for size: that takes 1.5 microseconds a pixel and more, instead of
 0.08."""
