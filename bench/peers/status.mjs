@@ -81,6 +81,7 @@ fastify.get(`${mount}/status/:jobId`, async (request, reply) => {
     queueWaitMs: job.startedAt - job.createdAt,
     timings,
     warnings: JSON.parse(job.warnings),
+    credits: { amount: job.credits, charged: job.status === 'COMPLETE' },
     usage: {
       bytesIn: job.bytes,
       bytesOut: job.bytesOut,
