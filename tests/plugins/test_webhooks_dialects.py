@@ -299,6 +299,15 @@ async def test_native_callback_stays_native_beside_a_dialect(
     assert called == told
 
 
+def retries_are_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the senders' clock be a minute ahead, after the first pause."""
+
+    async def later(_: object) -> datetime:
+        return utcnow() + timedelta(seconds=60)
+
+    monkeypatch.setattr("mediagate_plugins.webhooks.sender.Sender.now", later)
+
+
 async def test_dialect_that_the_sender_lacks_is_retried_until_one_has_it(
     tmp_path: Path, photo: bytes, receivers: Receivers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -315,11 +324,7 @@ async def test_dialect_that_the_sender_lacks_is_retried_until_one_has_it(
         assert (
             waiting.error == "the dialect imagepipeline is not registered here; register it on the gate of workers too"
         )
-
-        async def later(_: object) -> datetime:
-            return utcnow() + timedelta(seconds=60)
-
-        monkeypatch.setattr("mediagate_plugins.webhooks.sender.Sender.now", later)
+        retries_are_due(monkeypatch)
         assert await web[WEBHOOKS].deliver_due() == 1
     assert [(body["job_id"], body["status"]) for body in receivers.called] == [(job_id, "completed")]
 
@@ -333,11 +338,7 @@ async def test_end_that_a_dialect_lacks_is_never_sent_by_a_later_process(
     async with client_of(web) as client, worker:
         await worker.cancel(await ordered(client, receivers, photo))
         assert await worker[WEBHOOKS].deliver_due() == 2
-
-        async def later(_: object) -> datetime:
-            return utcnow() + timedelta(seconds=60)
-
-        monkeypatch.setattr("mediagate_plugins.webhooks.sender.Sender.now", later)
+        retries_are_due(monkeypatch)
         assert await web[WEBHOOKS].deliver_due() == 1
         (dead,) = [one for one in await web[WEBHOOKS].find() if one.endpoint != "app"]
         assert (dead.status, dead.error) == ("dead", "the dialect imagepipeline has no words for job.cancelled")

@@ -25,6 +25,7 @@ from mediagate.outbound.resolver import THREADS, Resolver
 from mediagate.values import utcnow
 from mediagate_plugins.webhooks import WEBHOOKS, Callbacks, Endpoint, webhooks
 from tests.support.receiver import Behaviour, Receiver, answer, hang, receiving
+from tests.support.until import until
 
 pytestmark = pytest.mark.slow
 
@@ -337,9 +338,7 @@ async def test_callback_names_that_hang_in_dns_delay_no_endpoint(tmp_path: Path,
             for host in hosts:
                 await an_event(gate, photo, callback_url=f"https://{host}/")
             stuck = asyncio.create_task(gate[WEBHOOKS].deliver_due())
-            async with asyncio.timeout(30):
-                while len(names.asked) < THREADS:  # noqa: ASYNC110  # set by threads, not by the loop
-                    await asyncio.sleep(0.01)
+            await until(lambda: len(names.asked) >= THREADS, timeout_s=30)
             job_id = (await gate.upload(photo, source_type="avatar", source_id="u1")).job_id
             now = utcnow()
             assert await gate.parts.records.claim(job_id, owner="w", now=now, lease_until=now)

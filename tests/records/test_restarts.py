@@ -30,6 +30,7 @@ from mediagate.storage import MemoryStorage
 from mediagate.testing.record_samples import LEASE, a_job
 from tests.support.load import stretched
 from tests.support.postgres_cluster import Cluster, cluster
+from tests.support.until import until
 
 pytestmark = pytest.mark.anyio
 
@@ -120,9 +121,7 @@ async def kill_under_load(server: Cluster, folder: Path, photo: bytes) -> Load:
 
 async def until_longer(growing: list[Any], by: int) -> None:
     wanted = len(growing) + by
-    async with asyncio.timeout(60):
-        while len(growing) < wanted:  # noqa: ASYNC110  # polling serves both lists
-            await asyncio.sleep(0.02)
+    await until(lambda: len(growing) >= wanted, timeout_s=60)
 
 
 async def rows_of(url: str) -> tuple[dict[str, int], Counter[str]]:

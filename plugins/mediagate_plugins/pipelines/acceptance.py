@@ -9,7 +9,7 @@ from typing import Any
 from anyio import to_thread
 from starlette.requests import Request
 
-from mediagate import ImageInfo, Job, MediaGate, PipelineOrder, Reception, Settings, owner_seen_by
+from mediagate import ImageInfo, Job, MediaGate, OrderInput, PipelineOrder, Reception, Settings, owner_seen_by
 from mediagate.errors import BadUpload, InvalidPipeline
 from mediagate.operations import Recipe, check_pages, files_made, item
 from mediagate_plugins.pipelines.cost import Estimate, estimated
@@ -84,19 +84,24 @@ async def accept(
     if not estimates:
         stored = "" if translation else ", or a mediaId or uploadIds in the request"
         raise BadUpload(f"there is no picture; send a file{stored}")
-    return await reception.accept(
-        PipelineOrder(
-            inputs=reception.inputs,
-            recipe=asked.recipe,
-            source_type=rules.source_type,
-            preset=asked.preset,
-            version=asked.version,
-            ttl=asked.ttl,
-            client_reference_id=asked.client_reference_id,
-            callback_url=asked.callback_url,
-            dialect=translation.dialect if translation else None,
-            endpoint=translation.endpoint if translation else None,
-        )
+    return await reception.accept(order_of(asked, reception.inputs, rules, translation))
+
+
+def order_of(
+    asked: PipelineRequest, inputs: tuple[OrderInput, ...], rules: Rules, translation: Translation | None = None
+) -> PipelineOrder:
+    """Return the order of a checked request for some inputs."""
+    return PipelineOrder(
+        inputs=inputs,
+        recipe=asked.recipe,
+        source_type=rules.source_type,
+        preset=asked.preset,
+        version=asked.version,
+        ttl=asked.ttl,
+        client_reference_id=asked.client_reference_id,
+        callback_url=asked.callback_url,
+        dialect=translation.dialect if translation else None,
+        endpoint=translation.endpoint if translation else None,
     )
 
 

@@ -23,7 +23,7 @@ from mediagate import (
     owner_seen_by,
 )
 from mediagate.errors import Faults
-from mediagate_plugins.pipelines.acceptance import Translate, check_form, costs_of
+from mediagate_plugins.pipelines.acceptance import Translate, check_form, costs_of, order_of
 from mediagate_plugins.pipelines.batch_request import FILES, BatchJob, BatchRequest, read_batch
 from mediagate_plugins.pipelines.cost import Estimate
 from mediagate_plugins.pipelines.locality import is_local
@@ -151,17 +151,7 @@ class BatchRoute:
             number += 1
             inputs.append(OrderInput(name, file.file, file.filename))
         inputs += [OrderInput(name, file.file, file.filename) for name, file in pictures.items()]
-        request = job.request
-        return PipelineOrder(
-            inputs=tuple(inputs),
-            recipe=request.recipe,
-            source_type=self._rules.source_type,
-            preset=request.preset,
-            version=request.version,
-            ttl=request.ttl,
-            client_reference_id=request.client_reference_id,
-            callback_url=request.callback_url,
-        )
+        return order_of(job.request, tuple(inputs), self._rules)
 
     def _described(
         self, reception: BatchReception, asked: BatchRequest, estimates: list[list[Estimate]], ignored: list[str]
