@@ -1,6 +1,6 @@
-"""What each level of scrutiny sees, what it costs, and how often it alarms for nothing; judged by NudeNet's model.
+"""What each level of scrutiny sees, what it costs, and how often it alarms for nothing.
 
-    python -m bench.scrutiny                  how small a forbidden part may be, and the cost
+    python -m bench.scrutiny                  how small a forbidden part may be for NudeNet, and the cost of each model
     python -m bench.scrutiny FOLDER …         false alarms on the pictures in these folders instead
     python -m bench.scrutiny --smallest       all of this, on as little as it takes
 
@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from functools import cache
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from time import process_time
@@ -29,8 +30,8 @@ from mediagate.errors import MediagateError
 from mediagate.images import pixels as images
 from mediagate.images.judgement import FINER, judge
 from mediagate.images.views import Box, views
-from mediagate.moderation import apply_policy, input_edge, merge
-from mediagate_plugins.nudenet import GROUPS, model_file
+from mediagate.moderation import input_edge, merge
+from mediagate_plugins import nudenet, open_nsfw
 from mediagate_plugins.onnx_moderation import load
 from mediagate_plugins.onnx_moderation.options import Options
 
@@ -49,28 +50,39 @@ SIZES = {"12 MP, 4032 x 3024": (4032, 3024), "1920 x 1440": (1920, 1440), "512 x
 LARGEST_STRIP = (512, 4096)
 THRESHOLDS = (0.2, 0.5, 0.7, 0.9)
 REJECT_FACES = Source(reject={"FACE_FEMALE": 0.5})
-REJECT_NOTHING = Source(reject={"FACE_FEMALE": 1.0})
+MODELS = ("open_nsfw", "nudenet")
 
 
 @cache
-def model() -> Moderator:
-    """Return the moderator of this process."""
-    moderator = load(Options(model=model_file(), groups=GROUPS, fit="corner", pad=0))
+def model(name: str) -> Moderator:
+    """Return a moderator of this process."""
+    if name == "nudenet":
+        options = Options(model=nudenet.model_file(), groups=nudenet.GROUPS, fit="corner", pad=0)
+    else:
+        options = Options(
+            model=open_nsfw.model_file(),
+            labels=open_nsfw.LABELS,
+            groups=open_nsfw.GROUPS,
+            colour="bgr",
+            scale=1,
+            mean=open_nsfw.MEAN,
+        )
+    moderator = load(options)
     moderator.prepare()
     return moderator
 
 
-def judged(frames: list[Image.Image], level: Level, source: Source = REJECT_FACES) -> tuple[bool, float, int]:
-    """Return whether it was rejected, the highest explicit score, and the runs of the model."""
+def judged(frames: list[Image.Image], level: Level, moderator: Moderator) -> tuple[float, int]:
+    """Return the highest explicit score and the runs of the model for a source that rejects nothing."""
     if level == "whole":
         seen = images.looks(frames[0], (0, 0, *frames[0].size), max(frames[0].size))[:2]
-        verdict = apply_policy(merge(model().judge(images.PixelPicture(one)) for one in seen), source, model().groups)
-        runs = len(seen)
+        scores, runs = merge(moderator.judge(images.PixelPicture(one)) for one in seen).scores, len(seen)
     else:
-        source = source.model_copy(update={"scrutiny": level})
+        source = Source(scrutiny=level)
         plans = images.plan(frames[0].size, source)
-        verdict, runs = judge(frames, [100] * len(frames), 0, plans, source, model())
-    return verdict.decision == "reject", max(verdict.scores[label] for label in GROUPS["explicit"]), runs
+        verdict, runs = judge(frames, [100] * len(frames), 0, plans, source, moderator)
+        scores = verdict.scores
+    return max(scores[label] for label in moderator.groups["explicit"]), runs
 
 
 def _sizes(size: Size) -> dict[str, tuple[int, int]]:
@@ -132,13 +144,14 @@ def _found(ground: Image.Image, part: Image.Image, place: Place, level: Level) -
 
 def _boxes(size: tuple[int, int], level: Level) -> list[Box]:
     source = REJECT_FACES if level == "whole" else REJECT_FACES.model_copy(update={"scrutiny": level})
-    boxes = views(size, images.plan(size, source), source, input_edge(model()))
+    boxes = views(size, images.plan(size, source), source, input_edge(model("nudenet")))
     return boxes[:1] if level == "whole" else boxes
 
 
 def _face(picture: Image.Image, box: Box) -> float:
-    (seen,) = images.looks(picture, box, FINER * input_edge(model()))
-    return model().judge(images.PixelPicture(seen)).scores["FACE_FEMALE"]
+    moderator = model("nudenet")
+    (seen,) = images.looks(picture, box, FINER * input_edge(moderator))
+    return moderator.judge(images.PixelPicture(seen)).scores["FACE_FEMALE"]
 
 
 # -- cost
@@ -161,14 +174,21 @@ def print_costs(size: Size) -> None:
             ImageOps.fit(photo, (480, 360), centering=(at / 30, 0.5)).rotate(at) for at in range(size.of(30))
         ],
     }
-    print("| picture | level | runs | CPU ms |\n| --- | --- | --- | --- |")
+    print(f"| picture | level | {' | '.join(f'{name}, runs | CPU ms' for name in MODELS)} |")
+    print(f"| --- | --- {'| --- | --- ' * len(MODELS)}|")
     for name, frames in kinds.items():
         for level in LEVELS[1:]:
-            judged(frames[:1], "whole")  # so that nothing is loaded for the first time
-            began = process_time()
-            for _ in range(times):
-                runs = judged(frames, level)[2]
-            print(f"| {name} | {level} | {runs} | {(process_time() - began) * 1000 / times:.0f} |", flush=True)
+            cells = [f"{runs} | {cost:.0f}" for runs, cost in (_cost(frames, level, one, times) for one in MODELS)]
+            print(f"| {name} | {level} | {' | '.join(cells)} |", flush=True)
+
+
+def _cost(frames: list[Image.Image], level: Level, name: str, times: int) -> tuple[int, float]:
+    """Return the runs of a model, and CPU milliseconds."""
+    judged(frames[:1], "whole", model(name))  # so that nothing is loaded for the first time
+    began = process_time()
+    for _ in range(times):
+        _, runs = judged(frames, level, model(name))
+    return runs, (process_time() - began) * 1000 / times
 
 
 def _faded(image: Image.Image, alpha: Image.Image) -> Image.Image:
@@ -181,24 +201,26 @@ def _faded(image: Image.Image, alpha: Image.Image) -> Image.Image:
 
 
 def print_alarms(folders: list[Path]) -> None:
-    """Print how many pictures reach each threshold with an explicit label at each level."""
+    """Print how many pictures reach each threshold with an explicit label of each model at each level."""
     paths = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
     with ProcessPoolExecutor(2, get_context("spawn")) as processes:
-        found = [(path, row) for path, row in zip(paths, processes.map(_scores, paths), strict=True) if row]
-    print(f"{len(found)} pictures\n\n| level | {' | '.join(f'{t}' for t in THRESHOLDS)} | runs a picture |")
-    print(f"| --- {'| --- ' * len(THRESHOLDS)}| --- |")
-    for at, level in enumerate(LEVELS):
-        alarms = [sum(row[at][0] >= threshold for _, row in found) for threshold in THRESHOLDS]
-        runs = sum(row[at][1] for _, row in found) / max(1, len(found))
-        print(f"| {level} | {' | '.join(map(str, alarms))} | {runs:.1f} |")
-    for path, row in found:
-        if any(score >= 0.5 for score, _ in row):
-            print(path.name, *(f"{level} {score:.2f}" for level, (score, _) in zip(LEVELS, row, strict=True)))
+        found = [(path, rows) for path, rows in zip(paths, processes.map(_scores, paths), strict=True) if rows]
+    print(f"{len(found)} pictures\n\n| model | level | {' | '.join(map(str, THRESHOLDS))} | runs a picture |")
+    print(f"| --- | --- {'| --- ' * len(THRESHOLDS)}| --- |")
+    for name, level in product(MODELS, LEVELS):
+        alarms = [sum(rows[name, level][0] >= threshold for _, rows in found) for threshold in THRESHOLDS]
+        runs = sum(rows[name, level][1] for _, rows in found) / max(1, len(found))
+        print(f"| {name} | {level} | {' | '.join(map(str, alarms))} | {runs:.1f} |")
+    for path, rows in found:
+        if high := [f"{name} {level} {score:.2f}" for (name, level), (score, _) in rows.items() if score >= 0.5]:
+            print(path.name, *high)
 
 
-def _scores(path: Path) -> list[tuple[float, int]]:
+def _scores(path: Path) -> dict[tuple[str, Level], tuple[float, int]]:
     frames = list(_opened(path))
-    return [judged(frames, level, REJECT_NOTHING)[1:] for level in LEVELS] if frames else []
+    if not frames:
+        return {}
+    return {(name, level): judged(frames, level, model(name)) for name, level in product(MODELS, LEVELS)}
 
 
 def _opened(path: Path) -> Iterator[Image.Image]:

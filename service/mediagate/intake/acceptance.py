@@ -6,15 +6,16 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mediagate.errors import MediagateError, UnsupportedType, UploadMismatch
+from mediagate.errors import MediagateError, UnsupportedType
 from mediagate.intake.callbacks import check_callback
+from mediagate.intake.examination import Examination
 from mediagate.intake.idempotency import ReservedKey, fingerprint_of, replay, replay_until
 from mediagate.intake.multipart import FormUpload
 from mediagate.intake.prices import upload_price
 from mediagate.intake.spool import SpooledFile
 from mediagate.observe import about
 from mediagate.parts import Parts
-from mediagate.values import DECLARABLE, ImageInfo, IncomingUpload, Job, UploadFields, new_id, staging_key
+from mediagate.values import Job, UploadFields, new_id, staging_key
 
 log = logging.getLogger("mediagate.intake")
 
@@ -63,9 +64,12 @@ async def make_job(
     job_id: str | None = None,
     declared: str | None = None,
 ) -> Job:
-    """Examine a file and return the job to record; raises like ``examine``, and ``UnsupportedType`` for a document."""
+    """Examine a file and return the job to record.
+
+    Raises like ``Examination.examine``, and ``UnsupportedType`` for a document.
+    """
     source = parts.sources[fields.source_type]
-    info = await examine(file, fields, parts, owner=owner, declared=declared)
+    info = await Examination(source, parts).examine(file, fields, owner=owner, declared=declared)
     if info.format == "pdf":
         raise UnsupportedType(
             "a document is not an upload, which is one picture with variants; send it to POST /pipelines with the step "
@@ -97,43 +101,6 @@ async def make_job(
         priority=source.rank,
         credits=upload_price(parts),
     )
-
-
-async def examine(
-    file: FormUpload | SpooledFile,
-    fields: UploadFields,
-    parts: Parts,
-    *,
-    owner: str | None,
-    declared: str | None = None,
-) -> ImageInfo:
-    """Decode a file's header and run ``pre_upload``.
-
-    With ``decode_before_202`` the whole file is then decoded, which may take seconds. Raises ``UploadMismatch`` when
-    the content type of the file is not ``declared``.
-    """
-    source = parts.sources[fields.source_type]
-    info = await parts.images.probe(file.path, source)
-    if declared is not None and info.format != DECLARABLE[declared]:
-        raise UploadMismatch(f"the file is {info.format} but was declared as {declared}; declare its actual type")
-    await parts.hooks.run(
-        "pre_upload",
-        IncomingUpload(
-            source_type=fields.source_type,
-            source_id=fields.source_id,
-            filename=fields.filename,
-            bytes=file.bytes,
-            sha256=file.sha256,
-            info=info,
-            client_reference_id=fields.client_reference_id,
-            owner_id=owner,
-            callback_url=fields.callback_url,
-            crop=fields.crop,
-        ),
-    )
-    if parts.settings.decode_before_202:
-        info = await parts.images.check(file.path, source)
-    return info
 
 
 @contextmanager

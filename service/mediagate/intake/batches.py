@@ -14,6 +14,7 @@ from mediagate.config import Source
 from mediagate.errors import ConfigError, Faults, InvalidParameter, UploadInFlight
 from mediagate.intake.acceptance import announce, log_unrecorded
 from mediagate.intake.callbacks import check_callback
+from mediagate.intake.examination import Examination
 from mediagate.intake.idempotency import ReservedKey, replay, replay_until
 from mediagate.intake.pipelines import PipelineOrder, make_pipeline, receive_inputs
 from mediagate.intake.spool import SpooledFile
@@ -32,6 +33,8 @@ from mediagate.values import (
 
 MOST_JOBS = 1000
 """Jobs of one batch: all of them are recorded in one transaction."""
+MOST_STEPS_BYTES = 32 * 1024 * 1024
+"""Bytes of the steps of all jobs of a batch as JSON: each job stores its own, with its look-up tables."""
 AT_ONCE = 8
 """Files that are put into quarantine concurrently."""
 
@@ -43,6 +46,11 @@ class BatchOrder:
     orders: tuple[PipelineOrder, ...]
     client_reference_id: str | None = None
     callback_url: str | None = None
+
+    @property
+    def source_type(self) -> str:
+        """The source of all jobs."""
+        return self.orders[0].source_type
 
     def check(self, sources: Mapping[str, Source]) -> None:
         """Raise ``InvalidParameter`` for the batch, and ``InvalidPipeline`` with the faults of all its jobs."""
@@ -61,6 +69,17 @@ class BatchOrder:
             with faults.at(place_of(number)):
                 order.check(sources)
         faults.check()
+        self._check_steps()
+
+    def _check_steps(self) -> None:
+        total = 0
+        for order in self.orders:
+            total += len(json.dumps(order.recipe.to_json()))
+            if total > MOST_STEPS_BYTES:
+                raise InvalidParameter(
+                    f"jobs: the steps of all jobs together are larger than {MOST_STEPS_BYTES:,} bytes; send some jobs "
+                    "with another request"
+                )
 
     def fingerprint(self, files: Sequence[Sequence[SpooledFile]]) -> str:
         """Return a hash of all jobs and of what accompanies them, which is never that of a single one."""
@@ -165,7 +184,7 @@ async def _make_batch(
     order: BatchOrder, files: Sequence[Sequence[SpooledFile]], parts: Parts, *, owner: str | None
 ) -> Batch:
     incoming = IncomingBatch(
-        source_type=order.orders[0].source_type,
+        source_type=order.source_type,
         jobs=len(order.orders),
         bytes=sum(file.bytes for theirs in files for file in theirs),
         client_reference_id=order.client_reference_id,
@@ -185,14 +204,17 @@ async def _make_jobs(
     owner: str | None,
     key_id: str | None,
 ) -> list[Job]:
-    """Decode the header of each input, run ``pre_upload`` for it, and return the jobs to record."""
+    """Examine each input of each job, and return the jobs to record."""
     if parts.operations is None:
         raise ConfigError("this gate runs no pipelines: no plugin has provided OPERATIONS")
     faults, jobs = Faults(), list[Job]()
+    examination = Examination(parts.sources[order.source_type], parts)
     for number, (one, theirs) in enumerate(zip(order.orders, files, strict=True)):
+        if faults.full:
+            break  # decoding the same broken file for each of a thousand jobs would take minutes
         with faults.at(place_of(number)):
             referred = one.referred(parts.operations)
-            job = await make_pipeline(one, theirs, referred, parts, owner=owner, key_id=key_id)
+            job = await make_pipeline(one, theirs, referred, examination, parts, owner=owner, key_id=key_id)
             jobs.append(replace(job, batch_id=batch.id, batch_position=number, created_at=batch.created_at))
     faults.check()
     return jobs

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from mediagate.config import Source
 from mediagate.errors import ConfigError, InvalidParameter, UnsupportedType
 from mediagate.images import check_head
-from mediagate.intake.acceptance import announce, examine, log_unrecorded
+from mediagate.intake.acceptance import announce, log_unrecorded
 from mediagate.intake.callbacks import check_callback
+from mediagate.intake.examination import Examination
 from mediagate.intake.idempotency import ReservedKey, replay, replay_until
 from mediagate.intake.prices import pipeline_price
 from mediagate.intake.size_limit import check_size
@@ -172,7 +173,8 @@ async def accept_order(
         if held is not None and held.fingerprint is not None:
             return await replay(held.key, fingerprint, parts), False
         files = await unlock_inputs(order, files, parts, spool_dir, received)
-        job = await make_pipeline(order, files, referred, parts, owner=owner, key_id=key_id)
+        examination = Examination(parts.sources[order.source_type], parts)
+        job = await make_pipeline(order, files, referred, examination, parts, owner=owner, key_id=key_id)
         for one, file in zip(job.inputs, files, strict=True):
             await parts.storage.put(one.key, file.path)
     with log_unrecorded(job):
@@ -221,12 +223,13 @@ async def make_pipeline(
     order: PipelineOrder,
     files: Sequence[SpooledFile],
     referred: frozenset[str],
+    examination: Examination,
     parts: Parts,
     *,
     owner: str | None,
     key_id: str | None,
 ) -> Job:
-    """Decode the header of each input, run ``pre_upload`` for it, and return the job to record.
+    """Examine each input, and return the job to record.
 
     Raises ``InvalidPipeline`` if the steps do not fit the inputs, or would render too many pages.
     """
@@ -235,7 +238,7 @@ async def make_pipeline(
     source, job_id, inputs = parts.sources[order.source_type], new_id("job"), []
     entering: list[ImageInfo] = []
     for position, (one, file) in enumerate(zip(order.inputs, files, strict=True)):
-        info = await examine(file, replace(order.fields, filename=one.filename), parts, owner=owner)
+        info = await examination.examine(file, replace(order.fields, filename=one.filename), owner=owner)
         if one.name not in referred:
             entering.append(info)
             check_pages(order.recipe, entering, source.max_pages)

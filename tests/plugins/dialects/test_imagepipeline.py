@@ -354,16 +354,20 @@ async def test_odd_endpoint_is_echoed_and_has_a_status_route(make_gate: MakeGate
         assert (await shown(client, answer, Authorization="ann"))["status"] == "queued"
 
 
-async def test_media_and_uploads_are_inputs_without_a_file(make_gate: MakeGate, photo: bytes) -> None:
-    gate = site(make_gate)
+@pytest.mark.parametrize("database", ["memory", "sqlite", "postgresql"])
+async def test_media_and_uploads_are_inputs_without_a_file(
+    make_gate: MakeGate, photo: bytes, database: str, request: pytest.FixtureRequest
+) -> None:
+    url = str(request.getfixturevalue("own_postgres_url")) if database == "postgresql" else None
+    gate = site(make_gate, settings={"memory": database == "memory", "database_url": url, "migrate": True})
     async with client_of(gate) as client:
         media = (await gate.wait((await gate.upload(photo, source_type="avatar", source_id="u1")).job_id)).media
         assert media is not None
         declared = {"sourceType": "avatar", "sourceId": "u1", "size": len(photo), "filename": "d.jpg"}
         target = (await client.post("/uploads", json=declared)).json()
         assert (await sent(client, target, photo)).status_code == 204
-        for request in ({"media_id": media.id}, {"upload_ids": [target["uploadId"]]}):
-            body = await ended(gate, client, await asked(client, PATH, None, request))
+        for wanted in ({"media_id": media.id}, {"upload_ids": [target["uploadId"]]}):
+            body = await ended(gate, client, await asked(client, PATH, None, wanted))
             assert (body["status"], body["result_mime_type"]) == ("completed", "image/webp")
         assert told(await asked(client, PATH, None, {"media_id": "med_x"})) == (404, "media_not_found", False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -13,8 +14,9 @@ import httpx
 import pytest
 from PIL import Image
 
-from mediagate import EVENTS, EventType, IncomingBatch, JobStatus, MediaGate, Source
+from mediagate import EVENTS, EventType, IncomingBatch, IncomingUpload, JobStatus, MediaGate, Source
 from mediagate.errors import ConfigError, Forbidden
+from mediagate_plugins.pipelines import Preset
 from tests.support.direct import sent
 from tests.support.documents import PASSWORD, encrypted, objects_of
 from tests.support.mounted import client_of
@@ -420,6 +422,37 @@ async def test_jobs_of_a_batch_share_the_copy_of_an_encrypted_document(make_gate
             answer = await sent_batch(client, {"jobs": [job] * jobs}, {"a": encrypted(objects_of(b""))}, **ANN)
             assert answer.status_code == 202, answer.text
     assert copies[0] == copies[1]
+
+
+async def test_file_of_many_jobs_is_decoded_once(make_gate: MakeGate, photo: bytes) -> None:
+    gate = pipeline_gate(make_gate, settings={"worker": False, "decode_before_202": True})
+    hashes = list[str]()
+
+    async def cut_file_of_second_job(upload: IncomingUpload) -> None:
+        hashes.append(upload.sha256)
+        if len(hashes) == 2:
+            for path in gate.runtime.spool_dir.iterdir():
+                os.truncate(path, len(photo) // 2)
+
+    gate.add_hook("pre_upload", cut_file_of_second_job)
+    async with client_of(gate) as client:
+        answer = await sent_batch(client, thumbs("a", "a", "a"), {"a": photo})
+        assert (answer.status_code, len(hashes)) == (202, 3), answer.text
+        damaged = await sent_batch(client, thumbs("a", "a", "a"), {"a": photo[: len(photo) // 2]})
+        assert faults(damaged) == dict.fromkeys(("/jobs/0", "/jobs/1", "/jobs/2"), "image_undecodable")
+
+
+async def test_steps_of_a_batch_have_a_limit_together(make_gate: MakeGate, photo: bytes) -> None:
+    table = "LUT_3D_SIZE 33\n" + "0.123456 0.234567 0.345678\n" * 33**3
+    look = Preset([{"op": "lut", "cube": table}, {"op": "save", "format": "webp"}])
+    gate = pipeline_gate(make_gate, presets={"look": look}, batch_jobs=1000, settings={"worker": False})
+    async with client_of(gate) as client:
+        few = await sent_batch(client, {"jobs": [{"preset": "look", "files": ["a"]}] * 3}, {"a": photo})
+        assert few.status_code == 202, few.text
+        many = await sent_batch(client, {"jobs": [{"preset": "look", "files": ["a"]}] * 100}, {"a": photo})
+        assert told(many) == (400, "invalid_parameter")
+        assert "33,554,432 bytes" in many.json()["detail"]
+        assert await gate.parts.records.queue_depth() == 3
 
 
 async def test_faults_beyond_the_first_hundred_are_not_looked_for(make_gate: MakeGate, photo: bytes) -> None:
