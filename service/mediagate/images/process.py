@@ -96,7 +96,8 @@ def main(channel: int, pulse: int, host: int, log_format: str) -> None:
         importlib.import_module(MODERATORS_USE)
     pixels.limit_threads()
     pixels.lift_pixel_limit()
-    pixels.has_simd()  # its answer holds for all image processes
+    pixels.has_simd()  # its answer holds for all image processes, as the next one
+    pixels.has_libwebp()
     gc.enable()
     gc.freeze()  # otherwise each collection in a child would copy all shared pages
     with lock_file() as shared.lent:

@@ -21,6 +21,7 @@ from mediagate.images.pixels.formats import (
 )
 from mediagate.images.pixels.guard import final
 from mediagate.images.pixels.lanczos import usable as has_simd
+from mediagate.images.pixels.libwebp import usable as has_libwebp
 from mediagate.images.pixels.picture import PixelPicture, count_looks, dominant_color, jpeg_of, looks, mean
 from mediagate.images.pixels.resize import cut, resized, square, within
 from mediagate.images.pixels.sizes import Box, Crop, aspect_ratio, largest, plan
@@ -51,6 +52,7 @@ __all__ = [
     "final",
     "flattened",
     "gif_of",
+    "has_libwebp",
     "has_simd",
     "jpeg_of",
     "largest",

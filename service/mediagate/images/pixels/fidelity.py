@@ -11,13 +11,12 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageChops, ImageStat
 
-from mediagate.images.pixels.colour import flattened
+from mediagate.images.pixels import libwebp
 
 BLOCK = 8
 """Edge in pixels of the blocks whose means are compared: an eye that views the whole picture sees these means."""
 MEAN_LEVELS, MOST_LEVELS = 4.0, 24
 """How far the means of a faithful file may deviate, on average and at most; photos at quality 80 do by 1 and 9."""
-BACKGROUNDS = ((255, 255, 255), (0, 0, 0))
 
 
 def shows(data: bytes, frames: Sequence[Image.Image]) -> bool:
@@ -32,6 +31,8 @@ def shows(data: bytes, frames: Sequence[Image.Image]) -> bool:
 
 
 def _shows(data: bytes, frames: Sequence[Image.Image]) -> bool:
+    if len(frames) == 1 and frames[0].mode in libwebp.MODES and libwebp.decodes(data):
+        return _alike(libwebp.decode(data, frames[0].mode), frames[0])
     with Image.open(io.BytesIO(data)) as image:
         wanted = iter(frames)
         expected = next(wanted)
@@ -49,14 +50,20 @@ def _shows(data: bytes, frames: Sequence[Image.Image]) -> bool:
 
 
 def _alike(shown: Image.Image, expected: Image.Image) -> bool:
-    if shown.mode != "RGBA":
-        return _near(shown, expected)
-    return all(_near(flattened(shown, behind), flattened(expected, behind)) for behind in BACKGROUNDS)
+    return all(map(_near, _means(shown), _means(expected)))
+
+
+def _means(image: Image.Image) -> list[Image.Image]:
+    """Return the means of blocks of a picture; of one with alpha, on black and on white."""
+    # Partial blocks at the edges are a few pixels wide and are not compared.
+    whole = (0, 0, max(1, image.width // BLOCK * BLOCK), max(1, image.height // BLOCK * BLOCK))
+    if image.mode != "RGBA":
+        return [image.reduce(BLOCK, whole).convert("RGB")]
+    *colours, alpha = image.convert("RGBa").reduce(BLOCK, whole).split()
+    white = ImageChops.invert(alpha)
+    return [Image.merge("RGB", colours), Image.merge("RGB", [ImageChops.add(colour, white) for colour in colours])]
 
 
 def _near(shown: Image.Image, expected: Image.Image) -> bool:
-    # Partial blocks at the edges are a few pixels wide and are not compared.
-    whole = (0, 0, max(1, shown.width // BLOCK * BLOCK), max(1, shown.height // BLOCK * BLOCK))
-    means = (image.reduce(BLOCK, whole) for image in (shown, expected))
-    difference = ImageStat.Stat(ImageChops.difference(*means))
+    difference = ImageStat.Stat(ImageChops.difference(shown, expected))
     return max(difference.mean) <= MEAN_LEVELS and max(high for _, high in difference.extrema) <= MOST_LEVELS
