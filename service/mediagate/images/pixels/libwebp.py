@@ -19,7 +19,7 @@ from PIL import Image, ImageChops
 log = logging.getLogger("mediagate")
 
 MODES = ("RGB", "RGBA")
-_LOADED = re.compile(r" (/\S*/libwebp(?:-[0-9a-f]+)?\.so[.\d]*)$", re.MULTILINE)
+_LOADED = re.compile(r"\s(/.*/libwebp(?:-[0-9a-f]+)?\.so[.\d]*)$", re.MULTILINE)
 """A line of ``/proc/self/maps``; libwebpmux and libwebpdemux are other libraries."""
 _ANIMATION = 0x02
 """The flag of VP8X for an animation (RFC 9649, section 2.7.1)."""
