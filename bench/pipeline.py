@@ -29,6 +29,7 @@ from mediagate import MODERATOR, MediaGate, Moderator, Source
 from mediagate.images import pixels as images
 from mediagate.images.blurhash import SIDE, blurhash_of
 from mediagate.images.judgement import judge
+from mediagate.images.memory import tune_allocator
 from mediagate.images.pixels.fidelity import shows
 from mediagate.images.render import render
 
@@ -114,6 +115,7 @@ def run_steps(path: Path, steps: Steps, moderator: Moderator | None) -> None:
 
 def bench(path: Path, runs: int, moderator: Moderator | None) -> None:
     """Print the table of one picture; to be called in a process of its own."""
+    tune_allocator()
     images.limit_threads()
     images.lift_pixel_limit()
     if moderator is not None:
