@@ -13,6 +13,7 @@ from bench.hostile import pictures
 from bench.hostile.attack import Attack, Outcome
 from bench.hostile.site import Bystander, Site, serving, site
 from bench.size import Size
+from tests.support.live_files import live_files
 
 REPLACED_S = 10.0
 SLACK_S = 5.0
@@ -77,7 +78,7 @@ def _stopped_worker(size: Size) -> Outcome:
 
 def _published(here: Site) -> list[Path]:
     files = here.data / "files"
-    return [path for kind in ("media", "originals") for path in (files / kind).rglob("*") if path.is_file()]
+    return [path for kind in ("media", "originals") for path in live_files(files / kind)]
 
 
 def _until(what: object, timeout_s: float) -> bool:

@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.hostile import pictures
+from tests.support.live_files import live_files
 
 MOUNT = "/image-pipeline"
 GATE = """
@@ -169,9 +170,9 @@ class Site:
     def disk_mb(self) -> float:
         """Return the megabytes of the files in the data_dir."""
         total = 0
-        for path in self.data.rglob("*"):
+        for path in live_files(self.data):
             with suppress(FileNotFoundError):
-                total += path.stat().st_size if path.is_file() else 0
+                total += path.stat().st_size
         return total / 1e6
 
 

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from tests.support.hosting import until
+from tests.support.live_files import live_files
 from tests.support.pages import run_shell, shell_blocks
 from tests.support.pictures_kept import absolute, fetched, kept, sent, still_there, uploaded
 from tests.support.s3_server import S3Server
@@ -77,7 +78,11 @@ class SQLiteAndFolder:
 
     def keys(self) -> set[str]:
         files = self.data_dir / "files"
-        return {path.relative_to(files).as_posix() for path in files.rglob("*.*") if "staging" not in path.parts}
+        return {
+            path.relative_to(files).as_posix()
+            for path in live_files(files)
+            if path.suffix and "staging" not in path.parts
+        }
 
 
 @dataclass

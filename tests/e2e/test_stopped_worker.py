@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.support.live_files import live_files
 from tests.support.server import FAST, Server
 from tests.support.until import wait_until
 
@@ -17,7 +18,7 @@ def stopped(pid: int) -> bool:
 
 
 def public(data_dir: Path) -> list[Path]:
-    return [path for root in ("media", "originals") for path in (data_dir / "files" / root).rglob("*.*")]
+    return [path for root in ("media", "originals") for path in live_files(data_dir / "files" / root)]
 
 
 def test_resumed_worker_removes_files_of_a_deleted_media_at_once(tmp_path: Path, photo: bytes) -> None:
