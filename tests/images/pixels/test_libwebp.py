@@ -131,4 +131,4 @@ def test_libwebp_is_not_called_where_it_differs_from_pillow(
     monkeypatch.setattr(libwebp, "decode", decode)
     with caplog.at_level(logging.WARNING, "mediagate"):
         assert not libwebp.usable.__wrapped__()
-    assert "libwebp is not called directly" in caplog.text
+    assert "libwebp disabled" in caplog.text

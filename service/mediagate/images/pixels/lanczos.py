@@ -6,7 +6,6 @@ small pictures as Pillow does.
 
 from __future__ import annotations
 
-import logging
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
@@ -16,14 +15,13 @@ from types import ModuleType
 from PIL import Image, ImageChops
 
 from mediagate.images.pixels.allocation import ensure_room
+from mediagate.images.pixels.trial import passes, sample
 
 simd: ModuleType | None
 try:
     simd = import_module("cykooz_resizer")
 except ImportError:  # the extra `fast` is not installed, or has no wheel for this machine
     simd = None
-
-log = logging.getLogger("mediagate")
 
 MODES = ("L", "RGB", "RGBA")
 TOLERANCE = 10
@@ -72,16 +70,7 @@ def _length(start: float, end: float) -> float:
 @cache
 def usable() -> bool:
     """Whether the library is installed and resizes as Pillow does, on this machine and with this Pillow."""
-    if simd is None:
-        return False
-    try:
-        wrong = [mode for mode in MODES if not _as_pillow(mode)]
-    except Exception as exc:
-        log.warning("cykooz-resizer disabled: it failed with %s: %s", type(exc).__name__, exc)
-        return False
-    if wrong:
-        log.warning("cykooz-resizer disabled: its output differs from Pillow's for %s", ", ".join(wrong))
-    return not wrong
+    return simd is not None and passes("cykooz-resizer", MODES, _as_pillow)
 
 
 def name() -> str:
@@ -90,7 +79,7 @@ def name() -> str:
 
 
 def _as_pillow(mode: str) -> bool:
-    picture = _sample(mode)
+    picture = sample(mode)
     for size, box in (
         ((13, 9), (0.0, 0.0, 41.0, 31.0)),
         ((24, 5), (3.5, 2.25, 40.75, 30.0)),
@@ -101,15 +90,6 @@ def _as_pillow(mode: str) -> bool:
         if (theirs.mode, theirs.size) != (mode, size) or _furthest(theirs, pillows) > TOLERANCE:
             return False
     return True
-
-
-def _sample(mode: str) -> Image.Image:
-    """Return a picture of edges, ramps and all degrees of transparency."""
-    ramp = Image.linear_gradient("L").resize((41, 31))
-    rings = Image.radial_gradient("L").resize((41, 31))
-    bars = ramp.point([255 * (value // 16 % 2) for value in range(256)])
-    channels = {"R": ramp, "G": rings, "B": bars, "A": rings.rotate(90), "L": bars}
-    return Image.merge(mode, [channels[band] for band in mode])
 
 
 def _furthest(one: Image.Image, other: Image.Image) -> int:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import io
-import logging
 import re
 from functools import cache
 from pathlib import Path
 
 from PIL import Image, ImageChops
 
-log = logging.getLogger("mediagate")
+from mediagate.images.pixels.trial import passes, sample
 
 MODES = ("RGB", "RGBA")
 _LOADED = re.compile(r"\s(/.*/libwebp(?:-[0-9a-f]+)?\.so[.\d]*)$", re.MULTILINE)
@@ -49,16 +48,7 @@ def decodes(data: bytes) -> bool:
 @cache
 def usable() -> bool:
     """Whether the functions are there and decode as Pillow does."""
-    if _library() is None:
-        return False
-    try:
-        wrong = [mode for mode in MODES if not _as_pillow(mode)]
-    except Exception as exc:
-        log.warning("libwebp is not called directly: it failed with %s: %s", type(exc).__name__, exc)
-        return False
-    if wrong:
-        log.warning("libwebp is not called directly: its output differs from Pillow's for %s", ", ".join(wrong))
-    return not wrong
+    return _library() is not None and passes("libwebp", MODES, _as_pillow)
 
 
 def name() -> str:
@@ -88,7 +78,7 @@ def _library() -> ctypes.CDLL | None:
 
 def _as_pillow(mode: str) -> bool:
     file = io.BytesIO()
-    _sample(mode).save(file, "WEBP", quality=80)
+    sample(mode).save(file, "WEBP", quality=80)
     shown = decode(file.getvalue(), mode)
     with Image.open(file) as theirs:
         pair = [_on_black(shown, mode), _on_black(theirs, mode)]
@@ -97,11 +87,3 @@ def _as_pillow(mode: str) -> bool:
 
 def _on_black(image: Image.Image, mode: str) -> Image.Image:
     return image.convert("RGBa" if mode == "RGBA" else "RGB")
-
-
-def _sample(mode: str) -> Image.Image:
-    """Return a picture with an odd number of rows and columns, of edges and all degrees of transparency."""
-    ramp = Image.linear_gradient("L").resize((41, 31))
-    rings = Image.radial_gradient("L").resize((41, 31))
-    channels = {"R": ramp, "G": rings, "B": ramp.rotate(90), "A": rings.rotate(90)}
-    return Image.merge(mode, [channels[band] for band in mode])
