@@ -78,6 +78,8 @@ class BatchRoute:
         self, reception: BatchReception, asked: BatchRequest
     ) -> tuple[tuple[PipelineOrder, ...], list[list[Estimate]]]:
         """Return the orders, and the costs of each for its files; raises ``InvalidPipeline`` with all faults."""
+        for job in asked.jobs:
+            reception.count_steps(job.request.recipe)
         faults, orders, estimates = Faults(), list[PipelineOrder](), list[list[Estimate]]()
         for number, job in enumerate(asked.jobs):
             if faults.full:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mediagate.errors import UploadTooLarge
-from mediagate.intake.batches import BatchOrder
+from mediagate.intake.batches import BatchOrder, count_steps
 from mediagate.intake.idempotency import ReservedKey
 from mediagate.intake.multipart import FormFile
 from mediagate.intake.reception import Received
@@ -37,6 +37,7 @@ class BatchReception:
         self._references = received.references
         self._most_bytes = most_bytes
         self._bytes = 0
+        self._steps_bytes = 0
         self._copied: dict[str, FormFile] = {}
         self._probed: dict[tuple[Path, str | None], ImageInfo] = {}
 
@@ -64,6 +65,10 @@ class BatchReception:
                 "another request",
                 limit=self._most_bytes,
             )
+
+    def count_steps(self, recipe: Recipe) -> None:
+        """Count the steps of one job; raises ``InvalidParameter`` if those of all jobs together are too large."""
+        self._steps_bytes = count_steps(recipe, self._steps_bytes)
 
     async def probe(self, file: FormFile, recipe: Recipe) -> ImageInfo:
         """Return the information in the header of a file, of an encrypted document by the password of its recipe.

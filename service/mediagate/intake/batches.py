@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mediagate.config import Source
 from mediagate.errors import ConfigError, Faults, InvalidParameter, UploadInFlight
@@ -30,6 +31,9 @@ from mediagate.values import (
     new_id,
     reference_problem,
 )
+
+if TYPE_CHECKING:
+    from mediagate.images import Recipe
 
 MOST_JOBS = 1000
 """Jobs of one batch: all of them are recorded in one transaction."""
@@ -69,23 +73,26 @@ class BatchOrder:
             with faults.at(place_of(number)):
                 order.check(sources)
         faults.check()
-        self._check_steps()
-
-    def _check_steps(self) -> None:
-        total = 0
+        counted = 0
         for order in self.orders:
-            total += len(json.dumps(order.recipe.to_json()))
-            if total > MOST_STEPS_BYTES:
-                raise InvalidParameter(
-                    f"jobs: the steps of all jobs together are larger than {MOST_STEPS_BYTES:,} bytes; send some jobs "
-                    "with another request"
-                )
+            counted = count_steps(order.recipe, counted)
 
     def fingerprint(self, files: Sequence[Sequence[SpooledFile]]) -> str:
         """Return a hash of all jobs and of what accompanies them, which is never that of a single one."""
         jobs = [order.fingerprint(theirs) for order, theirs in zip(self.orders, files, strict=True)]
         told = ["batch", jobs, self.client_reference_id, self.callback_url]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def count_steps(recipe: Recipe, counted: int) -> int:
+    """Return the bytes of the steps of one more job and those counted before; raises ``InvalidParameter``."""
+    counted += len(json.dumps(recipe.to_json()))
+    if counted > MOST_STEPS_BYTES:
+        raise InvalidParameter(
+            f"jobs: the steps of all jobs together are larger than {MOST_STEPS_BYTES:,} bytes; send some jobs with "
+            "another request"
+        )
+    return counted
 
 
 def place_of(number: int) -> str:

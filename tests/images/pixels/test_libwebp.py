@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -132,3 +134,22 @@ def test_libwebp_is_not_called_where_it_differs_from_pillow(
     with caplog.at_level(logging.WARNING, "mediagate"):
         assert not libwebp.usable.__wrapped__()
     assert "libwebp disabled" in caplog.text
+
+
+@pytest.mark.parametrize("environment", [{}, {"LC_ALL": "C", "PYTHONUTF8": "0"}], ids=["default", "ascii"])
+def test_library_is_found_below_a_folder_with_any_name(tmp_path: Path, environment: dict[str, str]) -> None:
+    packages = Path(Image.__file__).parents[1]
+    folder = tmp_path / os.fsdecode(b"jos\xe9 caf\xc3\xa9")
+    for package in [packages / "PIL", *packages.glob("pillow.libs")]:
+        shutil.copytree(package, folder / package.name)
+    program = "import PIL; from mediagate.images.pixels import libwebp; print(ascii(PIL.__file__), libwebp.usable())"
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **environment, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr[-500:]
+    assert "jos" in ran.stdout
+    assert ran.stdout.split()[-1] == "True"

@@ -449,9 +449,11 @@ async def test_steps_of_a_batch_have_a_limit_together(make_gate: MakeGate, photo
     async with client_of(gate) as client:
         few = await sent_batch(client, {"jobs": [{"preset": "look", "files": ["a"]}] * 3}, {"a": photo})
         assert few.status_code == 202, few.text
-        many = await sent_batch(client, {"jobs": [{"preset": "look", "files": ["a"]}] * 100}, {"a": photo})
-        assert told(many) == (400, "invalid_parameter")
-        assert "33,554,432 bytes" in many.json()["detail"]
+        for query in ("", "?dryRun=1"):
+            asked = {"jobs": [{"preset": "look", "files": ["a"]}] * 100}
+            many = await sent_batch(client, asked, {"a": photo}, query=query)
+            assert told(many) == (400, "invalid_parameter")
+            assert "33,554,432 bytes" in many.json()["detail"]
         assert await gate.parts.records.queue_depth() == 3
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import io
+import os
 import re
 from functools import cache
 from pathlib import Path
@@ -18,7 +19,7 @@ from PIL import Image, ImageChops
 from mediagate.images.pixels.trial import passes, sample
 
 MODES = ("RGB", "RGBA")
-_LOADED = re.compile(r"\s(/.*/libwebp(?:-[0-9a-f]+)?\.so[.\d]*)$", re.MULTILINE)
+_LOADED = re.compile(rb"\s(/.*/libwebp(?:-[0-9a-f]+)?\.so[.\d]*)$", re.MULTILINE)
 """A line of ``/proc/self/maps``; libwebpmux and libwebpdemux are other libraries."""
 _ANIMATION = 0x02
 """The flag of VP8X for an animation (RFC 9649, section 2.7.1)."""
@@ -61,8 +62,8 @@ def _library() -> ctypes.CDLL | None:
     """Return the library that Pillow has loaded, if it is a file of its own and the system says where."""
     Image.init()
     try:
-        found = _LOADED.search(Path("/proc/self/maps").read_text())
-        library = ctypes.CDLL(found[1]) if found else None
+        found = _LOADED.search(Path("/proc/self/maps").read_bytes())  # paths in any encoding
+        library = ctypes.CDLL(os.fsdecode(found[1])) if found else None
         if library is not None:
             library.WebPGetInfo.argtypes = [
                 ctypes.c_char_p, ctypes.c_size_t, ctypes.POINTER(ctypes.c_int), ctypes.POINTER(ctypes.c_int),
