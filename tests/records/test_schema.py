@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import anyio
 import asyncpg
 import pytest
 
@@ -57,7 +57,7 @@ async def test_gate_does_not_open_on_an_outdated_schema(database: str, make_gate
     gate = make_gate(memory=False, database_url=database, worker=worker)
     with pytest.raises(SchemaOutdated, match="run `mediagate migrate`"):
         await gate.open()
-    assert not os.path.exists(database.removeprefix("file:")), "the check must not create the file"  # noqa: PTH110, ASYNC240
+    assert not await anyio.Path(database.removeprefix("file:")).exists(), "the check must not create the file"
     assert await pending(database) == names_of(database)
     await migrate(database)
     *_, before, last = names_of(database)

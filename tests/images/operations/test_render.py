@@ -256,13 +256,13 @@ def test_password_is_in_nothing_that_a_recipe_tells() -> None:
     assert password_of(parse(with_it.to_json(), OPERATIONS)) is None
 
 
-@pytest.mark.parametrize("password", ["", "x" * 128, 12345678, ["12345678"], {"a": "12345678"}])
+@pytest.mark.parametrize("password", ["", "z" * 128, 12345678, ["12345678"], {"a": "12345678"}])
 def test_fault_of_a_password_does_not_tell_it(password: object) -> None:
     with pytest.raises(InvalidPipeline) as refused:
         parse([{"op": "render", "password": password}], OPERATIONS)
     (error,) = refused.value.errors
     assert error["pointer"] == "/steps/0/password" and "got" not in error
-    assert "12345678" not in str(error) and "xxx" not in str(error)
+    assert "12345678" not in str(error) and "zzz" not in str(error)
 
 
 def test_operation_without_its_library_tells_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
