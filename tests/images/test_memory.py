@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +63,48 @@ def test_render_without_memory_is_reported_as_lack_of_memory(image_format: str, 
         [sys.executable, "-c", PROGRAM, image_format, str(count)], capture_output=True, text=True, check=True
     )
     assert done.stdout == "memory published\n"
+
+
+PEAK = """
+import io, sys
+from pathlib import Path
+from PIL import Image
+from mediagate.config import Source, VariantSpec
+from mediagate.images import pixels, render
+from mediagate.images.memory import Memory, tune_allocator
+
+def memory(field):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(field))
+
+tune_allocator()
+pixels.limit_threads()
+variants = {str(width): VariantSpec(width=width) for width in (64, 256, 640, 1280, 1920)}
+source = Source(variants=variants, original=sys.argv[1])
+photo = Image.open(sys.argv[2])
+photo.resize((500, 375)).save(small := io.BytesIO(), "JPEG")
+photo.resize((4000, 3000)).save(large := io.BytesIO(), "JPEG", quality=90)
+render.render(small.getvalue(), source, (0.5, 0.5), None)
+del photo
+Memory().give_back()
+idle = memory("VmRSS")
+Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+render.render(large.getvalue(), source, (0.5, 0.5), None)
+print(memory("VmHWM") - idle)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+@pytest.mark.parametrize(("original", "decoded"), [("delete", (2000, 1500)), ("keep", (4000, 3000))])
+def test_rendering_holds_the_decoded_picture_and_its_sizes_and_little_else(
+    original: str, decoded: tuple[int, int], data: Path
+) -> None:
+    photo = data / "photos" / "photo_2725x2225.jpg"
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, original, str(photo)], capture_output=True, text=True, check=True
+    )
+    held = sum(4 * width * height for width, height in (decoded, (1920, 1440), (1280, 960), (640, 480), (256, 192)))
+    assert int(done.stdout) < held + (6 << 20)
 
 
 @pytest.mark.parametrize(

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
 from math import prod
 from threading import Lock
 from time import perf_counter
-from typing import Any, NamedTuple, Self, TypeVar, TypeVarTuple, Unpack
+from typing import NamedTuple
 
 from mediagate.config import Source, VariantSpec
 from mediagate.images import pixels
 from mediagate.images.blurhash import SIDE, blurhash_of
 from mediagate.images.changed_variants import changed_frames, judge_changed
 from mediagate.images.cores import GiveBack
+from mediagate.images.encoders import Encoders, always
 from mediagate.images.judgement import judge
 from mediagate.images.operations import Frames, Operations
 from mediagate.images.thumbhash import thumbhash_of
 from mediagate.moderation import Moderator
 from mediagate.values import CropBox, Rendered, RenderedFile, file_names
-
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
 
 WHITE = (255, 255, 255)
 STILL_MS = 1000
@@ -64,42 +63,6 @@ class Timings(dict[str, float]):
                 self[name] = round(self.get(name, 0.0) + taken, 2)
 
 
-def always() -> GiveBack:
-    """Lend a core unconditionally."""
-    return lambda: None
-
-
-class Encoders:
-    """A second thread that encodes whenever it is free and ``borrow`` lends it a core; the caller encodes the rest.
-
-    The caller is never idle while there is something to encode, and at most ``threads`` (1 or 2) run.
-    """
-
-    def __init__(self, threads: int, borrow: Callable[[], GiveBack | None]) -> None:
-        self._beside = ThreadPoolExecutor(1) if threads > 1 else None
-        self._borrow = borrow
-        self._last: Future[Any] | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self._beside is not None:
-            self._beside.shutdown(cancel_futures=True)
-
-    def submit(self, make: Callable[[Unpack[Ts]], T], *args: *Ts) -> Future[T]:
-        """Call ``make`` in the second thread, or at once in this one."""
-        if self._beside is not None and (self._last is None or self._last.done()):
-            give_back = self._borrow()
-            if give_back is not None:
-                made = self._last = self._beside.submit(make, *args)
-                made.add_done_callback(lambda _: give_back())
-                return made
-        done: Future[T] = Future()
-        done.set_result(make(*args))
-        return done
-
-
 def render(
     data: bytes,
     source: Source,
@@ -137,11 +100,9 @@ def render(
 
     with timings.step("moderate"):
         # Some programs read the values of a wide-gamut original as sRGB, so that look is judged as well.
-        shown = [*frames, *decoded.wide_frames]
-        durations_ms = [*decoded.durations_ms, *(STILL_MS for _ in decoded.wide_frames)]
         verdict, model_runs = judge(
-            shown,
-            durations_ms,
+            [*frames, *decoded.wide_frames],
+            [*decoded.durations_ms, *(STILL_MS for _ in decoded.wide_frames)],
             decoded.plays,
             plans,
             source,
@@ -171,12 +132,17 @@ def render(
     time = pixels.EncodingTime() if time_s is None else pixels.EncodingTime(time_s * ENCODING_SHARE)
     with pixels.final("encoding"), Encoders(threads, borrow) as encoders:
 
-        def original() -> tuple[str, bytes]:
+        def original(of: pixels.Decoded) -> tuple[str, bytes]:
             with timings.step("original"):
-                return pixels.encode_original(decoded, time_s, time)
+                return pixels.encode_original(of, time_s, time)
 
         variants, smallest = _variants(changed, decoded, source, plans, timings, encoders, time_s, time)
-        original_file = encoders.submit(original) if source.original == "keep" else None
+        original_file = None
+        if source.original == "keep":
+            # With lists of its own: it may begin after the ones of this function were cleared.
+            whole_size = replace(decoded, frames=[*frames], wide_frames=[*decoded.wide_frames])
+            original_file = encoders.submit(original, whole_size)
+            del whole_size
         with timings.step("blurhash"):
             tiny = pixels.square(smallest, SIDE)
             color = pixels.dominant_color(smallest)
@@ -185,6 +151,12 @@ def render(
         if "thumbhash" in source.placeholders:
             with timings.step("thumbhash"):
                 thumbhash = thumbhash_of(SIDE, SIDE, tiny.convert("RGBA").tobytes(), whole)
+        alpha = frames[0].mode == "RGBA"
+        # What is left to encode has pixels of its own.
+        del smallest
+        frames.clear()
+        decoded.wide_frames.clear()
+        encoders.finish()
         kept = original_file.result() if original_file else None
         files = tuple(file for name in source.variants for file in _files(name, variants[name]))
     return Rendered(
@@ -196,7 +168,7 @@ def render(
         thumbhash=thumbhash,
         dominant_color=color,
         aspect_ratio=pixels.aspect_ratio(*whole),
-        has_alpha=frames[0].mode == "RGBA",
+        has_alpha=alpha,
         removed=decoded.removed,
         warnings=decoded.warnings,
         timings_ms=dict(timings),
@@ -236,6 +208,10 @@ def _variants(
     hurried = time_s is not None and len(decoded.frames) * _encoding_s(decoded, source, plans) > time_s * ENCODING_SHARE
     most_effort = HURRIED_EFFORT if hurried else MOST_EFFORT
     smallest = decoded.frames[0]
+    # Holding all sizes until the decoded pictures are let go of takes less memory than encoding the largest beside
+    # them, unless there are many large ones.
+    areas = [prod(plan.size) for plan in set(plans.values())]
+    late = sum(areas) <= 2 * max(areas)
     # The largest first: it takes longest, and at the end one thread would wait for it.
     for name, plan in sorted(plans.items(), key=lambda item: (-item[1].scale, -prod(item[1].size))):
         spec, steps = source.variants[name], changed.get(name)
@@ -251,7 +227,7 @@ def _variants(
                     if spec.fit == "inside":
                         # A placeholder of a picture with fewer pixels than it needs has wrong waves.
                         smallest = sized[0] if min(sized[0].size) >= SIDE else smallest
-                made[recipe] = encoders.submit(encoded, sized, image_format, spec.quality, effort)
+                made[recipe] = encoders.submit(encoded, sized, image_format, spec.quality, effort, late=late)
             files[name].append(_Made(image_format, plan.size if steps is None else steps.size, made[recipe]))
     return files, smallest
 

@@ -72,6 +72,46 @@ def test_lanczos_is_as_close_to_exact_numbers_as_pillow(size: tuple[int, int]) -
     assert error <= pillows_error + 0.25
 
 
+@pytest.mark.parametrize("mode", lanczos.MODES)
+@pytest.mark.parametrize(
+    ("whole", "size", "box"),
+    [
+        ((2016, 1512), (1920, 1440), (0.0, 0.0, 2016.0, 1512.0)),
+        ((1999, 1501), (1280, 961), (0.0, 0.0, 1999.0, 1501.0)),
+        ((1999, 1501), (997, 1499), (1 / 3, 2 / 7, 1998.7, 1500.9)),
+        ((300, 4000), (2900, 3), (0.0, 10.5, 300.0, 3999.5)),
+        ((700, 500), (2800, 2000), (0.0, 0.0, 700.0, 500.0)),
+    ],
+    ids=str,
+)
+def test_bands_have_the_pixels_of_the_picture_in_one_piece(
+    mode: str, whole: tuple[int, int], size: tuple[int, int], box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = picture(mode, *whole)
+    banded = lanczos.resize(image, size, box)
+    monkeypatch.setattr(lanczos, "MOST_BANDS", 1)
+    difference = np.abs(premultiplied(banded) - premultiplied(lanczos.resize(image, size, box)))
+    # Boxes of bands are rounded, and so are the weights then.
+    assert difference.max() <= 2
+    assert difference.mean() < 0.001
+
+
+def test_resizing_holds_little_besides_the_result() -> None:
+    program = f"""
+import resource
+from pathlib import Path
+from PIL import Image
+from mediagate.images.pixels import lanczos
+
+assert lanczos.usable()
+image = Image.new("RGB", (4000, 3000), (90, 60, 30))
+used = int(Path("/proc/self/statm").read_text().split()[0]) * {resource.getpagesize()}
+resource.setrlimit(resource.RLIMIT_AS, (used + 4 * 3000 * 2250 + (16 << 20), resource.RLIM_INFINITY))
+lanczos.resize(image, (3000, 2250), (0, 0, 4000, 3000))
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 @pytest.mark.parametrize("share", [1 / 3, 2 / 7, 0.1 + 0.2, 1 - 1e-16])
 def test_lanczos_accepts_boxes_whose_ends_are_rounded(share: float) -> None:
     image = picture("RGB", 997, 31)
@@ -98,7 +138,7 @@ assert lanczos.usable()
 image = Image.new({mode!r}, (4000, 3000), (90, 60, 30, 120)[: len({mode!r})])
 used = int(Path("/proc/self/statm").read_text().split()[0]) * {resource.getpagesize()}
 outcomes = set()
-for spare in range(40 << 20, 140 << 20, 1 << 20):
+for spare in range(10 << 20, 140 << 20, 1 << 20):
     resource.setrlimit(resource.RLIMIT_AS, (used + spare, resource.RLIM_INFINITY))
     try:
         lanczos.resize(image, (3000, 2250), (0, 0, 4000, 3000))

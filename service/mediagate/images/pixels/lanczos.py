@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
-from math import nextafter
+from math import ceil, nextafter
 from types import ModuleType
 
 from PIL import Image, ImageChops
@@ -28,7 +28,12 @@ TOLERANCE = 10
 """Levels (0-255) by which a pixel may differ from Pillow's: both compute in integers, with different roundings."""
 PIXEL_BYTES = 4
 """What each pixel of ``RGB`` and ``RGBA`` takes in Pillow; grey ones take less."""
-
+BAND_BYTES = 1 << 21
+"""Of the picture that the library holds between its two passes, from which size on a picture is resized in bands."""
+MOST_BANDS = 8
+"""Each adds a twentieth to the time, since the library computes its weights again."""
+REACH = 3
+"""Of Lanczos 3 to each side, in pixels of the smaller picture."""
 WEIGHTS_BYTES = 128
 """At most per pixel of the edges, since the filter is six pixels wide."""
 SMALL_BYTES = 1 << 20
@@ -41,13 +46,29 @@ def resize(image: Image.Image, size: tuple[int, int], box: Box) -> Image.Image:
 
     Raises ``MemoryError``.
     """
-    assert simd is not None
-    made = Image.new(image.mode, size)
-    # Rust ends the process when an allocation fails. It holds a picture between its two passes, the weights of both,
-    # and of a picture with alpha a copy with premultiplied colours.
-    between, copy = image.height * size[0], image.height * image.width if image.mode == "RGBA" else 0
-    ensure_room(PIXEL_BYTES * (between + copy) + WEIGHTS_BYTES * (sum(image.size) + sum(size)) + SMALL_BYTES)
     left, top, right, bottom = box
+    width, height = size
+    bands = min(MOST_BANDS, height, ceil(PIXEL_BYTES * width * (bottom - top) / BAND_BYTES))
+    if bands == 1 or image.mode == "RGBA":  # for each band, the library would premultiply the whole picture
+        return _resized(image, size, box)
+    made = Image.new(image.mode, size)
+    for number in range(bands):
+        first, end = height * number // bands, height * (number + 1) // bands
+        above, below = (top + (bottom - top) * row / height for row in (first, end))
+        made.paste(_resized(image, (width, end - first), (left, above, right, below)), (0, first))
+    return made
+
+
+def _resized(image: Image.Image, size: tuple[int, int], box: Box) -> Image.Image:
+    assert simd is not None
+    left, top, right, bottom = box
+    made = Image.new(image.mode, size)
+    # Rust ends the process when an allocation fails. It holds a picture between its two passes, with the rows that the
+    # filter reaches, the weights of both, and of a picture with alpha a copy with premultiplied colours.
+    rows = min(image.height, bottom - top + 2 * REACH * max(1, (bottom - top) / size[1]) + 2)
+    copy = image.height * image.width if image.mode == "RGBA" else 0
+    weights = WEIGHTS_BYTES * (sum(image.size) + sum(size))
+    ensure_room(PIXEL_BYTES * (ceil(rows) * size[0] + copy) + weights + SMALL_BYTES)
     options = simd.ResizeOptions(
         simd.ResizeAlg.convolution(simd.FilterType.lanczos3),
         crop_box=simd.CropBox(left, top, _length(left, right), _length(top, bottom)),
