@@ -1,18 +1,20 @@
-"""Tests of pictures, with the resizer of the extra ``fast`` and without it."""
+"""Tests of pictures, with the libraries of the extra ``fast`` and without them."""
 
 from __future__ import annotations
 
 import pytest
 
-from mediagate.images.pixels import lanczos
+from mediagate.images.pixels import igzip, lanczos
 
 
 @pytest.fixture(params=["SIMD", "Pillow"])
 def each_resizer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Resize with ``cykooz-resizer``, and as an installation without it does."""
+    """Resize and compress with the libraries of the extra ``fast``, and as an installation without them does."""
     if request.param == "Pillow":
         monkeypatch.setattr(lanczos, "simd", None)
+        monkeypatch.setattr(igzip, "isal", None)
     elif lanczos.simd is None:
         pytest.skip('no cykooz-resizer: pip install "mediagate[fast]" (it has no wheel for Linux on ARM)')
-    lanczos.usable.cache_clear()
-    request.addfinalizer(lanczos.usable.cache_clear)
+    for trial in (lanczos.usable, igzip.usable):
+        trial.cache_clear()
+        request.addfinalizer(trial.cache_clear)

@@ -96,8 +96,10 @@ def main(channel: int, pulse: int, host: int, log_format: str) -> None:
         importlib.import_module(MODERATORS_USE)
     pixels.limit_threads()
     pixels.lift_pixel_limit()
-    pixels.has_simd()  # its answer holds for all image processes, as the next one
+    # The answers of these trials hold for all image processes.
+    pixels.has_simd()
     pixels.has_libwebp()
+    pixels.has_igzip()
     gc.enable()
     gc.freeze()  # otherwise each collection in a child would copy all shared pages
     with lock_file() as shared.lent:

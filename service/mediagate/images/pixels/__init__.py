@@ -20,6 +20,7 @@ from mediagate.images.pixels.formats import (
     limit_threads,
 )
 from mediagate.images.pixels.guard import final
+from mediagate.images.pixels.igzip import usable as has_igzip
 from mediagate.images.pixels.lanczos import usable as has_simd
 from mediagate.images.pixels.libwebp import usable as has_libwebp
 from mediagate.images.pixels.picture import PixelPicture, count_looks, dominant_color, jpeg_of, looks, mean
@@ -52,6 +53,7 @@ __all__ = [
     "final",
     "flattened",
     "gif_of",
+    "has_igzip",
     "has_libwebp",
     "has_simd",
     "jpeg_of",

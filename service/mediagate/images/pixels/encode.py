@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image, ImageChops
 
 from mediagate.errors import UndecodableImage
+from mediagate.images.pixels import igzip
 from mediagate.images.pixels.allocation import ran_out_of_memory
 from mediagate.images.pixels.colour import flattened
 from mediagate.images.pixels.decode import Decoded
@@ -39,6 +40,8 @@ PUBLISHED_AS = {"heic": "jpeg"}
 PNG_LEVELS = (1, 1, 2, 2, 3, 6, 9)
 """Levels of zlib by effort. For photos, level 3 takes two fifths of the time of level 6 and makes 1 to 6 % more bytes;
 level 9 takes two to three times the time and makes 1 to 3 % less."""
+QUICK_PNG = 2
+"""The highest level in whose place igzip compresses, if it is there: to about the same bytes, in a fifth of the time."""
 FEW_PIXELS = 2_000_000
 """Pixels up to which lossless WebP is optimized for size: that takes 1.5 microseconds a pixel and more, instead of
 0.08."""
@@ -247,6 +250,9 @@ def _apart(frame: Image.Image) -> Image.Image:
 def _saved(
     frames: list[Image.Image], image_format: str, options: dict[str, Any], durations_ms: list[int], plays: int
 ) -> bytes:
+    quick = image_format == "png" and len(frames) == 1 and options["compress_level"] <= QUICK_PNG
+    if quick and igzip.encodes(frames[0]):
+        return igzip.encode(frames[0], options.get("icc_profile", b""), options.get("exif", b""))
     # Pillow stores the options of a save on the picture, and another thread may save it with different ones.
     frames = [_apart(frame) for frame in frames]
     if len(frames) > 1 and image_format in ANIMATES:

@@ -11,7 +11,7 @@ from PIL import AvifImagePlugin, Image, WebPImagePlugin, features
 from PIL import __version__ as PILLOW
 
 from mediagate.errors import ConfigError, MediagateError, UndecodableImage, UnsupportedType
-from mediagate.images.pixels import lanczos, libwebp
+from mediagate.images.pixels import igzip, lanczos, libwebp
 
 OLDEST_PILLOW = (13, 0)
 """Older releases have decoders with known memory faults (CVE-2026-96639, CVE-2026-112398 and others)."""
@@ -154,6 +154,7 @@ def codecs() -> str:
         + ("" if _heif else ' (heic: pip install "mediagate[heic]")')
         + ("" if reads_documents() else ' (pdf: pip install "mediagate[pdf]")')
         + f"; {libraries}; resized by {lanczos.name()}; own WebP decoded by {libwebp.name()}"
+        + f"; PNG compressed by {igzip.name()}"
     )
 
 
