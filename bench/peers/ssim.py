@@ -1,7 +1,8 @@
 """How alike variants are to their photo: SSIM of the luma against a Lanczos resize of the whole picture.
 
 In: ``files``, a photo and its variants; ``covering``, if the photo is to be decoded at the smallest scale of its JPEG
-that is at least so wide. Out: ``ssim``, one for each variant.
+that is at least so wide; ``exact``, if it is to be resized in floating-point numbers. Out: ``ssim``, one for each
+variant, and with ``exact`` ``pillows``, those of Pillow's own sizes.
 """
 
 from __future__ import annotations
@@ -64,9 +65,36 @@ def ssim(a: Plane, b: Plane) -> float:
     return float(np.mean(alike / whole))
 
 
+def exact_luma(whole: Image.Image, size: tuple[int, int]) -> Plane:
+    """Return the luma of a photo at another size without rounding."""
+    channels = (channel.convert("F").resize(size, Image.Resampling.LANCZOS) for channel in whole.split())
+    return weighed(*(np.clip(np.asarray(channel, np.float64), 0, 255) for channel in channels))
+
+
+def weighed(red: Plane, green: Plane, blue: Plane) -> Plane:
+    """Return the luma of ITU-R BT.601, as Pillow's, without rounding."""
+    return 0.299 * red + 0.587 * green + 0.114 * blue
+
+
+def unrounded_luma(image: Image.Image) -> Plane:
+    return weighed(*(np.asarray(channel, np.float64) for channel in image.split()))
+
+
+def answer_exact(whole: Image.Image, variants: list[str]) -> dict[str, Any]:
+    ours, pillows = [], []
+    for variant in variants:
+        with Image.open(variant) as image:
+            exact = exact_luma(whole, image.size)
+            ours.append(ssim(unrounded_luma(image.convert("RGB")), exact))
+            pillows.append(ssim(unrounded_luma(whole.resize(image.size, Image.Resampling.LANCZOS)), exact))
+    return {"ssim": ours, "pillows": pillows}
+
+
 def answer(fields: dict[str, Any]) -> dict[str, Any]:
     photo, *variants = fields["files"]
     whole = reference(photo, fields.get("covering"))
+    if fields.get("exact"):
+        return answer_exact(whole, variants)
     found = []
     for variant in variants:
         with Image.open(variant) as image:
