@@ -41,7 +41,7 @@ PNG_LEVELS = (1, 1, 2, 2, 3, 6, 9)
 """Levels of zlib by effort. For photos, level 3 takes two fifths of the time of level 6 and makes 1 to 6 % more bytes;
 level 9 takes two to three times the time and makes 1 to 3 % less."""
 QUICK_PNG = 2
-"""The highest level in whose place igzip compresses, if it is there: to about the same bytes, in a fifth of the time."""
+"""The highest level in whose place igzip compresses, where it is there: about the same bytes in a fifth of the time."""
 FEW_PIXELS = 2_000_000
 """Pixels up to which lossless WebP is optimized for size: that takes 1.5 microseconds a pixel and more, instead of
 0.08."""
