@@ -44,6 +44,14 @@ class _Made(NamedTuple):
     data: Future[bytes]
 
 
+class _Placeholders(NamedTuple):
+    """What stands for a picture until it is loaded."""
+
+    blurhash: str
+    thumbhash: str | None
+    dominant_color: str
+
+
 class Timings(dict[str, float]):
     """Milliseconds by step; steps run concurrently, so their sum may exceed the elapsed time."""
 
@@ -143,14 +151,7 @@ def render(
             whole_size = replace(decoded, frames=[*frames], wide_frames=[*decoded.wide_frames])
             original_file = encoders.submit(original, whole_size)
             del whole_size
-        with timings.step("blurhash"):
-            tiny = pixels.square(smallest, SIDE)
-            color = pixels.dominant_color(smallest)
-            blurhash = blurhash_of(SIDE, SIDE, pixels.flattened(tiny, WHITE).tobytes())
-        thumbhash = None
-        if "thumbhash" in source.placeholders:
-            with timings.step("thumbhash"):
-                thumbhash = thumbhash_of(SIDE, SIDE, tiny.convert("RGBA").tobytes(), whole)
+        placeholders = _placeholders(smallest, whole, source, timings)
         alpha = frames[0].mode == "RGBA"
         # What is left to encode has pixels of its own.
         del smallest
@@ -164,9 +165,9 @@ def render(
         info=info,
         variants=files,
         original=RenderedFile("original", kept[0], *whole, kept[1]) if kept else None,
-        blurhash=blurhash,
-        thumbhash=thumbhash,
-        dominant_color=color,
+        blurhash=placeholders.blurhash,
+        thumbhash=placeholders.thumbhash,
+        dominant_color=placeholders.dominant_color,
         aspect_ratio=pixels.aspect_ratio(*whole),
         has_alpha=alpha,
         removed=decoded.removed,
@@ -174,6 +175,17 @@ def render(
         timings_ms=dict(timings),
         model_runs=model_runs,
     )
+
+
+def _placeholders(shown: pixels.Image, whole: tuple[int, int], source: Source, timings: Timings) -> _Placeholders:
+    with timings.step("blurhash"):
+        tiny = pixels.square(shown, SIDE)
+        color = pixels.dominant_color(shown)
+        blurhash = blurhash_of(SIDE, SIDE, pixels.flattened(tiny, WHITE).tobytes())
+    if "thumbhash" not in source.placeholders:
+        return _Placeholders(blurhash, None, color)
+    with timings.step("thumbhash"):
+        return _Placeholders(blurhash, thumbhash_of(SIDE, SIDE, tiny.convert("RGBA").tobytes(), whole), color)
 
 
 def _files(name: str, made: Sequence[_Made]) -> Iterator[RenderedFile]:
