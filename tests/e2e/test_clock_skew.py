@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import asyncpg
-import httpx
 import pytest
 
 from mediagate import Job, JobState, MediaGate, Settings, Source
@@ -19,6 +18,7 @@ from mediagate.records import get_job, get_state
 from mediagate.records.migration import migrate
 from mediagate.values import JobStatus, Stage
 from mediagate_plugins.api_keys import API_KEYS, ApiKey, api_keys
+from tests.support import loopback
 from tests.support.command import output_of
 from tests.support.faketime import faketime
 from tests.support.server import running
@@ -199,7 +199,7 @@ async def use(offset: str, database: str, folder: Path) -> Used:
 
             async def status(key: str) -> int:
                 headers = {"X-API-Key": key}
-                answer = await asyncio.to_thread(httpx.get, f"{service.url}/jobs", headers=headers, timeout=30)
+                answer = await asyncio.to_thread(loopback.get, f"{service.url}/jobs", headers=headers, timeout=30)
                 return answer.status_code
 
             statuses = {"created": await status(text)}

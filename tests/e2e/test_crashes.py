@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from mediagate.storage import MARK_KEY as KEY
+from tests.support import loopback
 from tests.support.server import FAST, MOUNT, Server, alive, running
 
 # Without grace the janitor removes the file of an upload that is accepted but not yet on record.
@@ -140,7 +141,7 @@ def wait_until_tidy(service: Server, data_dir: Path) -> tuple[int, set[str]]:
     """Wait up to 20 s until only published files are stored; returns the number of media and their files."""
     end = time.monotonic() + 20
     while time.monotonic() < end:
-        page = httpx.get(f"{service.url}/media?sourceType=avatar").json()["items"]
+        page = loopback.get(f"{service.url}/media?sourceType=avatar").json()["items"]
         urls = [url for media in page for url in (*media["urls"].values(), media["originalUrl"])]
         published = {url.removeprefix(f"{MOUNT}/") for url in urls}
         stored = whole_files(data_dir)

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support import loopback
 from tests.support.hosting import DRAIN_S, HOSTS, NGINX, Host, hosts, until
 from tests.support.load import stretched
 from tests.support.server import alive, children
@@ -63,30 +64,30 @@ def test_host_completes_an_upload_and_serves_its_files(host: Host, picture: byte
     sent = host.upload(picture)
     assert sent["statusUrl"] == f"{host.prefix}{host.mount}/status/{sent['jobId']}"
     headers = {"Accept": "text/event-stream"}
-    with httpx.stream("GET", f"{host.url}{sent['statusUrl']}", headers=headers, timeout=60) as stream:
+    with loopback.stream("GET", f"{host.url}{sent['statusUrl']}", headers=headers, timeout=60) as stream:
         assert stream.headers["Content-Type"].startswith("text/event-stream")
         *_, last = events(stream)
     assert last["status"] == "COMPLETE", last
 
-    done = httpx.get(f"{host.url}{sent['statusUrl']}?wait=30", timeout=60).json()
+    done = loopback.get(f"{host.url}{sent['statusUrl']}?wait=30", timeout=60).json()
     assert done["status"] == "COMPLETE"
     for url in done["media"]["urls"].values():
         assert url.startswith(f"{host.prefix}{host.mount}/media/avatar/u1/")
-        assert httpx.get(f"{host.url}{url}").headers["Content-Type"] == "image/webp"
-    assert httpx.get(f"{host.base}/media/{done['media']['id']}").json()["urls"] == done["media"]["urls"]
+        assert loopback.get(f"{host.url}{url}").headers["Content-Type"] == "image/webp"
+    assert loopback.get(f"{host.base}/media/{done['media']['id']}").json()["urls"] == done["media"]["urls"]
 
 
 def test_host_answers_404_on_unknown_routes(host: Host) -> None:
     for path in ("/nothing", "/nothing/at/all"):
-        answer = httpx.post(f"{host.base}{path}")
+        answer = loopback.post(f"{host.base}{path}")
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), path
-    assert httpx.get(f"{host.base}/avatar/u1/none.webp").json()["code"] == "file_not_found"
+    assert loopback.get(f"{host.base}/avatar/u1/none.webp").json()["code"] == "file_not_found"
 
 
 def test_host_keeps_its_own_pages(running: dict[str, Host]) -> None:
     for name in BESIDE:
-        assert httpx.get(f"{running[name].url}/hello").text == "hello"
-        assert httpx.get(f"{running[name].url}/nothing").status_code == 404
+        assert loopback.get(f"{running[name].url}/hello").text == "hello"
+        assert loopback.get(f"{running[name].url}/nothing").status_code == 404
 
 
 def _receives(host: Host) -> bool:
@@ -100,7 +101,7 @@ def _none_alive(pids: set[int]) -> bool:
 def test_host_ends_within_the_drain_timeout_on_sigterm(tmp_path: Path, data: Path) -> None:
     """Meanwhile a job never ends, a client streams its changes, and an upload is stalled."""
     large = (data / "photos" / "photo_2725x2225.jpg").read_bytes()
-    with all_hosts(tmp_path) as running, httpx.Client(timeout=60) as client:
+    with all_hosts(tmp_path) as running, loopback.client(timeout=60) as client:
         for name, host in running.items():
             headers = {"Accept": "text/event-stream"}
             sent = host.upload(large)

@@ -22,6 +22,7 @@ from tests.e2e.test_crashes import (
     whole_files,
     words_of_hooks,
 )
+from tests.support import loopback
 from tests.support.server import MOUNT, Server
 
 PATH = [
@@ -78,7 +79,7 @@ def ask_and_die(service: Server, point: str, photo: bytes) -> str | None:
     service.start(CRASH_AT=point)
     accepted = None
     try:
-        answer = httpx.post(f"{service.url}/made", content=photo, timeout=30)
+        answer = loopback.post(f"{service.url}/made", content=photo, timeout=30)
         assert answer.status_code == 202, answer.text
         accepted = answer.json()["jobId"]
     except httpx.TransportError:
@@ -92,7 +93,7 @@ def wait_until_tidy(service: Server, data_dir: Path) -> tuple[list[dict[str, obj
     end = time.monotonic() + 20
     jobs, named = [], set()
     while time.monotonic() < end:
-        jobs = httpx.get(f"{service.url}/jobs").json()["items"]
+        jobs = loopback.get(f"{service.url}/jobs").json()["items"]
         urls = [output["url"] for job in jobs for output in job["outputs"]]
         named = {url.removeprefix(f"{MOUNT}/").partition("?")[0] for url in urls}
         ended = all(job["finishedAt"] for job in jobs)
@@ -130,7 +131,7 @@ def test_killed_worker_leaves_its_pipeline_to_the_next(tmp_path: Path, photo: by
     service = Server("crashing_pipelines_gate:gate", data_dir, **CRASHING)
     try:
         service.start(MEDIAGATE_WORKER="false")
-        job_id = httpx.post(f"{service.url}/made", content=photo, timeout=30).json()["jobId"]
+        job_id = loopback.post(f"{service.url}/made", content=photo, timeout=30).json()["jobId"]
         service.stop()
         for _ in range(2):
             service.start(CRASH_AT="hook:pre_verdict", wait=False)

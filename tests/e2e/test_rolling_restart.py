@@ -20,6 +20,7 @@ import asyncpg
 import httpx
 import pytest
 
+from tests.support import loopback
 from tests.support.command import output_of
 from tests.support.deploy_samples import SAMPLES, Proxy, nginx
 from tests.support.hosting import until
@@ -177,7 +178,7 @@ async def recorded(database: str) -> set[str]:
 
 def ready(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=15).status_code == 200
+        return loopback.get(url, timeout=15).status_code == 200
     except httpx.TransportError:
         return False
 

@@ -19,6 +19,7 @@ from mediagate.kernel import Hook
 from mediagate.storage import MARK_KEY as KEY
 from mediagate.values import utcnow
 from mediagate_plugins.s3_storage import s3_storage
+from tests.support import loopback
 from tests.support.fault_proxy import Exchange, FaultProxy
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +36,7 @@ async def test_direct_upload_into_a_bucket_is_published(
     async with (
         gate,
         httpx.AsyncClient(transport=transport, base_url="http://test", timeout=60) as client,
-        httpx.AsyncClient(timeout=60) as browser,
+        loopback.async_client(timeout=60) as browser,
     ):
         target = (await client.post("/uploads", json=about)).json()
         assert target["url"].startswith(server.url)
@@ -88,7 +89,7 @@ async def arrived(client: httpx.AsyncClient, body: bytes) -> Any:
 
 
 async def put(target: Any, body: bytes) -> None:
-    async with httpx.AsyncClient(timeout=60) as browser:
+    async with loopback.async_client(timeout=60) as browser:
         answer = await browser.put(target["url"], content=body, headers=target["headers"])
         assert answer.status_code == 200, answer.text
 

@@ -16,6 +16,7 @@ import pytest
 from mediagate import MediaGate, Settings, Source, VariantSpec
 from mediagate.storage import MARK_KEY as KEY
 from mediagate_plugins.s3_storage import s3_storage
+from tests.support import loopback
 from tests.support.fault_proxy import Exchange, FaultProxy, status
 from tests.support.rgw import Gateway
 
@@ -62,7 +63,7 @@ async def uploaded(client: httpx.AsyncClient, photo: bytes, source: str, source_
 
 
 async def fetched(url: str) -> httpx.Response:
-    async with httpx.AsyncClient(timeout=60) as client:
+    async with loopback.async_client(timeout=60) as client:
         return await client.get(url)
 
 
