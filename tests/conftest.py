@@ -47,9 +47,9 @@ def photo() -> bytes:
     return (DATA / "formats" / "hopper.jpg").read_bytes()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def fork_server() -> Iterator[SharedForkServer]:
-    """The parent of the image processes of all gates of a module; loading the decoders takes longer than most tests."""
+    """The parent of the image processes of all gates; loading the decoders takes longer than most tests."""
     server = SharedForkServer()
     yield server
     server.end()
