@@ -329,7 +329,7 @@ async def test_pool_open_fails_if_the_moderator_cannot_be_pickled() -> None:
 
 async def test_image_processes_ignore_sigint() -> None:
     others = set(children(os.getpid()))
-    async with opened(Poison(poison.sleep)) as pool:
+    async with opened(Poison(poison.sleep), server=None) as pool:
         rendering = asyncio.create_task(pool.render(POISONED, Source()))
         await asyncio.sleep(0.3)
         for process in [*image_processes(), *set(children(os.getpid())) - others]:
@@ -428,7 +428,7 @@ def test_moderator_defined_in_the_script_is_refused_with_advice(tmp_path: Path) 
 
 async def test_killed_fork_server_is_replaced_with_its_processes(data: Path) -> None:
     others = set(children(os.getpid()))
-    async with opened(Poison(), processes=2) as pool:
+    async with opened(Poison(), processes=2, server=None) as pool:
         (server,) = set(children(os.getpid())) - others
         before = image_processes()
         os.kill(server, signal.SIGKILL)
