@@ -18,6 +18,7 @@ from tests.e2e.test_crashes import (
     dying_service,
     files,
     forget_unfinished_writes,
+    remove_staged,
     wait_killed,
     whole_files,
     words_of_hooks,
@@ -25,6 +26,7 @@ from tests.e2e.test_crashes import (
 from tests.support import loopback
 from tests.support.server import MOUNT, Server
 
+GATE = "crashing_pipelines_gate:gate"
 PATH = [
     ("storage.put", 1),
     ("storage.put", 2),
@@ -64,7 +66,7 @@ class Aftermath:
 @pytest.fixture(scope="module", params=POINTS + HOOKS)
 def aftermath(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, photo: bytes) -> Aftermath:
     data_dir = tmp_path_factory.mktemp("crash") / "data"
-    with dying_service("crashing_pipelines_gate:gate", data_dir) as service:
+    with dying_service(GATE, data_dir) as service:
         accepted = ask_and_die(service, request.param, photo)
         service.start()
         if accepted:
@@ -102,10 +104,7 @@ def wait_until_tidy(service: Server, data_dir: Path) -> tuple[list[dict[str, obj
         if not ended or not any(key.startswith("staging/") for key in whole_files(data_dir) - named):
             time.sleep(0.2)
             continue
-        service.stop()
-        service.start(command="janitor", wait=False)
-        service.wait_dead()
-        service.start()
+        remove_staged(GATE, data_dir)
     return jobs, named
 
 
@@ -128,7 +127,7 @@ def test_crash_skips_no_hook_of_a_complete_pipeline(aftermath: Aftermath) -> Non
 
 def test_killed_worker_leaves_its_pipeline_to_the_next(tmp_path: Path, photo: bytes) -> None:
     data_dir = tmp_path / "data"
-    service = Server("crashing_pipelines_gate:gate", data_dir, **CRASHING)
+    service = Server(GATE, data_dir, **CRASHING)
     try:
         service.start(MEDIAGATE_WORKER="false")
         job_id = loopback.post(f"{service.url}/made", content=photo, timeout=30).json()["jobId"]

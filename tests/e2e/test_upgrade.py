@@ -290,21 +290,36 @@ def test_earlier_release_continues_on_the_database_of_a_later_one(
         site.run(EARLIER, "doctor", GATE)
 
 
-def test_earlier_worker_leaves_published_pictures_to_be_judged_again_alone(
-    kind: str, tmp_path: Path, release_python: Path, photo: bytes
-) -> None:
-    with a_site(kind, tmp_path, release_python) as site:
-        site.migrate_to_later(tmp_path / "migrations")
-        earlier = site.start(EARLIER, "serve")
+@pytest.fixture(scope="module")
+def earlier_alone(
+    kind: str, tmp_path_factory: pytest.TempPathFactory, release_python: Path
+) -> Iterator[tuple[Site, Server]]:
+    """A database that a later release has migrated, with processes of the earlier one alone."""
+    folder = tmp_path_factory.mktemp("earlier")
+    with a_site(kind, folder, release_python) as site:
+        site.migrate_to_later(folder / "migrations")
+        web = site.start(EARLIER, "serve")
         site.start(EARLIER, "worker")
-        jobs = [accepted_by(earlier, photo) for _ in range(2)]
-        assert {earlier.settled(job).json()["status"] for job in jobs} == {"COMPLETE"}
-        begun = asyncio.run(a_pass(site.database, jobs[0]))
-        # Its lease has expired: a worker that knew it would claim it at once.
-        jobs += [accepted_by(earlier, photo) for _ in range(5)]
-        assert {earlier.settled(job).json()["status"] for job in jobs} == {"COMPLETE"}, site.logs()
-        wait_until(lambda: len(site.notes("ended")) == len(jobs), "each job's end should be noted")
-        assert asyncio.run(a_pass(site.database, jobs[0])) == begun
+        yield site, web
+
+
+def completed(site: Site, web: Server, photo: bytes, *, count: int) -> list[str]:
+    """Upload photos and wait until their jobs have ended, with their hooks; return the ids."""
+    jobs = [accepted_by(web, photo) for _ in range(count)]
+    assert {web.settled(job).json()["status"] for job in jobs} == {"COMPLETE"}, site.logs()
+    wait_until(lambda: {job for _, job, _ in site.notes("ended")} >= set(jobs), "each job's end should be noted")
+    return jobs
+
+
+def test_earlier_worker_leaves_published_pictures_to_be_judged_again_alone(
+    earlier_alone: tuple[Site, Server], photo: bytes
+) -> None:
+    site, earlier = earlier_alone
+    job, _ = completed(site, earlier, photo, count=2)
+    begun = asyncio.run(a_pass(site.database, job))
+    # Its lease has expired: a worker that knew it would claim it at once.
+    completed(site, earlier, photo, count=5)
+    assert asyncio.run(a_pass(site.database, job)) == begun
 
 
 async def a_pass(database: str, job_id: str) -> tuple[Rejudging, Rejudgement]:
@@ -327,22 +342,17 @@ async def a_pass(database: str, job_id: str) -> tuple[Rejudging, Rejudgement]:
         await records.close()
 
 
-def test_earlier_worker_leaves_pipelines_alone(kind: str, tmp_path: Path, release_python: Path, photo: bytes) -> None:
-    with a_site(kind, tmp_path, release_python) as site:
-        site.migrate_to_later(tmp_path / "migrations")
-        earlier = site.start(EARLIER, "serve")
-        site.start(EARLIER, "worker")
-        before = asyncio.run(some_pipelines(site.database))
-        jobs = [accepted_by(earlier, photo) for _ in range(5)]
-        assert {earlier.settled(job).json()["status"] for job in jobs} == {"COMPLETE"}, site.logs()
-        wait_until(lambda: len(site.notes("ended")) == len(jobs), "each job's end should be noted")
-        site.run(EARLIER, "janitor", GATE)
-        # They are listed without an error, too.
-        listed = loopback.get(f"{earlier.url}/jobs", timeout=30).json()["items"]
-        seen = {job["jobId"]: job["status"] for job in listed if job["jobId"] in before}
-        assert seen == {job.id: job.status for job in before.values()}
-        assert asyncio.run(get_pipelines(site.database, before)) == before
-        assert asyncio.run(claimed_pipelines(site.database)) == set(before)
+def test_earlier_worker_leaves_pipelines_alone(earlier_alone: tuple[Site, Server], photo: bytes) -> None:
+    site, earlier = earlier_alone
+    before = asyncio.run(some_pipelines(site.database))
+    completed(site, earlier, photo, count=5)
+    site.run(EARLIER, "janitor", GATE)
+    # They are listed without an error, too.
+    listed = loopback.get(f"{earlier.url}/jobs", timeout=30).json()["items"]
+    seen = {job["jobId"]: job["status"] for job in listed if job["jobId"] in before}
+    assert seen == {job.id: job.status for job in before.values()}
+    assert asyncio.run(get_pipelines(site.database, before)) == before
+    assert asyncio.run(claimed_pipelines(site.database)) == set(before)
 
 
 async def some_pipelines(database: str) -> dict[str, Job]:
