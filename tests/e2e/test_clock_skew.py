@@ -21,6 +21,7 @@ from mediagate_plugins.api_keys import API_KEYS, ApiKey, api_keys
 from tests.support import loopback
 from tests.support.command import output_of
 from tests.support.faketime import faketime
+from tests.support.forked import SHARED
 from tests.support.server import running
 
 GATE = "plain_gate:gate"
@@ -87,6 +88,7 @@ async def work(offset: str, database: str, shared: Path, photo: bytes) -> Worked
     await empty(database)
     settings = Settings(data_dir=shared, database_url=database, worker=False)
     right = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
+    right.fork_server = SHARED
     async with right:
         records, storage = right.parts.records, right.parts.storage
         began = await records.now()
@@ -188,6 +190,7 @@ async def use(offset: str, database: str, folder: Path) -> Used:
 
     settings = Settings(data_dir=folder / "right", database_url=database, worker=False)
     gate = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
+    gate.fork_server = SHARED
     gate.register(api_keys, cache_s=0)
     async with gate:
         keys, began = gate[API_KEYS], await gate.parts.records.now()

@@ -25,6 +25,7 @@ from mediagate.outbound.resolver import THREADS, Resolver
 from mediagate.values import utcnow
 from mediagate_plugins.webhooks import WEBHOOKS, Callbacks, Endpoint, webhooks
 from tests.support import loopback
+from tests.support.forked import SHARED
 from tests.support.receiver import Behaviour, Receiver, answer, hang, receiving
 from tests.support.until import until
 
@@ -104,6 +105,7 @@ def make_gate(data_dir: Path, *, worker: bool = False, **options: Any) -> MediaG
         data_dir=data_dir, public_base_url=BASE, worker=worker, image_processes=1, max_attempts=1, drain_timeout_s=0
     )
     gate = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
+    gate.fork_server = SHARED
     gate.register(webhooks, **options)
     return gate
 

@@ -21,6 +21,7 @@ from mediagate.values import utcnow
 from mediagate_plugins.s3_storage import s3_storage
 from tests.support import loopback
 from tests.support.fault_proxy import Exchange, FaultProxy
+from tests.support.forked import SHARED
 
 pytestmark = pytest.mark.anyio
 
@@ -30,6 +31,7 @@ async def test_direct_upload_into_a_bucket_is_published(
 ) -> None:
     settings = Settings(data_dir=tmp_path / "data", image_processes=1, orphan_grace_s=0)
     gate = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
+    gate.fork_server = SHARED
     gate.register(s3_storage, bucket=bucket, **server.options)
     about = {"sourceType": "avatar", "sourceId": "u1", "contentType": "image/jpeg", "size": len(photo)}
     transport = httpx.ASGITransport(gate, root_path="")
@@ -72,6 +74,7 @@ async def opened(
     """Open a gate on a bucket, without workers, and a client of it."""
     settings = Settings(data_dir=tmp_path / "data", image_processes=1, worker=False)
     gate = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
+    gate.fork_server = SHARED
     gate.register(s3_storage, **options)
     if pre_upload is not None:
         gate.add_hook("pre_upload", pre_upload)
