@@ -258,7 +258,7 @@ async def test_stopped_process_is_replaced_at_its_time_limit() -> None:
 
 
 async def test_probe_answers_while_every_renderer_is_busy(data: Path) -> None:
-    async with opened(Poison(poison.hang), processes=1, timeout_s=3) as pool:
+    async with opened(Poison(poison.hang), processes=1, timeout_s=1) as pool:
         rendering = asyncio.gather(*(pool.render(POISONED, Source()) for _ in range(2)), return_exceptions=True)
         await asyncio.sleep(0.2)
         started = time.monotonic()
