@@ -16,7 +16,7 @@ from mediagate.records import MemoryRecords
 from mediagate.records.runtime import find_runtime
 from mediagate.storage import MemoryStorage
 from tests.support.databases import fresh_database
-from tests.support.forked import SharedForkServer
+from tests.support.forked import SHARED, SharedForkServer
 from tests.support.leftovers import Session
 from tests.support.rgw import Gateway, missing, running_gateway
 from tests.support.runtimes import first_on_path, runtime_of
@@ -47,12 +47,11 @@ def photo() -> bytes:
     return (DATA / "formats" / "hopper.jpg").read_bytes()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session", autouse=True)
 def fork_server() -> Iterator[SharedForkServer]:
-    """The parent of the image processes of all gates of a module; loading the decoders takes longer than most tests."""
-    server = SharedForkServer()
-    yield server
-    server.end()
+    """The parent of the image processes of all gates; pools of tests use it without this fixture."""
+    yield SHARED
+    SHARED.end()
 
 
 @pytest.fixture

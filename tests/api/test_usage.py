@@ -17,6 +17,7 @@ from mediagate.errors import InvalidParameter, ProcessingRefused, StorageUnavail
 from mediagate.records import MemoryRecords
 from mediagate.storage import MemoryStorage
 from mediagate.values import utcnow
+from tests.support.forked import SHARED
 from tests.support.mounted import client_of
 from tests.support.owners import FORM, as_user, by_header
 from tests.support.poison import Reds
@@ -172,6 +173,7 @@ async def test_usage_counts_all_model_runs(tmp_path: Path) -> None:
         sources={"avatar": Source(reject={"red": 0.5})},
         settings=Settings(data_dir=tmp_path, image_processes=1, retry_backoff_s=0),
     )
+    gate.fork_server = SHARED
     gate.decorate(RECORDS, MemoryRecords())
     gate.decorate(STORAGE, Flaky())
     gate.decorate(MODERATOR, Reds())

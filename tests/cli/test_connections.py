@@ -7,7 +7,6 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import httpx
 import pytest
 import uvicorn
 from starlette.responses import Response
@@ -17,6 +16,7 @@ from mediagate import MediaGate
 from mediagate.cli.server import MONITORS, connections, monitored, serve
 from mediagate.cli.server.connections import FEWEST, MOST, Connections, most_by_default
 from mediagate.errors import ConfigError
+from tests.support import loopback
 from tests.support.until import until
 
 pytestmark = pytest.mark.anyio
@@ -89,7 +89,7 @@ async def test_worker_monitoring_connections_are_limited(make_gate: Callable[...
         half = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MONITORS)]
         for _, writer in half:
             writer.write(b"GET /hea")
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        async with loopback.async_client(base_url=f"http://127.0.0.1:{port}") as client:
             assert (await client.get("/healthz")).status_code == 200
         assert await half[0][0].read() == b"", "the oldest connection was dropped to make room"
         for _, writer in half:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,24 +17,31 @@ import pytest
 from mediagate import MediaGate, Settings, Source
 from mediagate.storage import MARK_KEY
 from tests.support.command import mediagate, output_of
+from tests.support.forked import SHARED
 from tests.support.server import PYTHONPATH
 
 GATE = "crashing_gate:gate"
 
 
-@pytest.fixture
-def filled(tmp_path: Path, photo: bytes) -> Path:
+def a_gate(settings: Settings) -> MediaGate:
+    gate = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
+    gate.fork_server = SHARED
+    return gate
+
+
+@pytest.fixture(scope="module")
+def filled_once(tmp_path_factory: pytest.TempPathFactory, photo: bytes) -> Path:
     """A data folder with published pictures, a waiting job and a direct upload of ``ann`` and of ``bob``."""
-    data_dir = tmp_path / "data"
+    data_dir = tmp_path_factory.mktemp("filled") / "data"
     settings = Settings(data_dir=data_dir, migrate=True, image_processes=1)
 
     async def fill() -> None:
-        gate = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
-        async with gate:
+        async with a_gate(settings) as gate:
             for owner in ("ann", "bob"):
                 sent = [await gate.upload(photo, source_type="avatar", source_id="u1", owner=owner) for _ in range(2)]
                 for status in sent:
                     await gate.wait(status.job_id, timeout_s=60)
+        gate = a_gate(settings)
         gate.use(worker=False)
         async with gate:
             for owner in ("ann", "bob"):
@@ -45,12 +53,18 @@ def filled(tmp_path: Path, photo: bytes) -> Path:
     return data_dir
 
 
+@pytest.fixture
+def filled(filled_once: Path, tmp_path: Path) -> Path:
+    """A copy of that folder for one test."""
+    return shutil.copytree(filled_once, tmp_path / "data")
+
+
 def owners_of(data_dir: Path) -> tuple[list[str | None], int]:
     """Return the owners of all jobs and direct uploads on record, and the number of files."""
     settings = Settings(data_dir=data_dir, migrate=True, worker=False)
 
     async def read() -> list[str | None]:
-        async with MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off") as gate:
+        async with a_gate(settings) as gate:
             records = gate.parts.records
             jobs = [state.job.owner_id for state in (await records.list_jobs(limit=99)).items]
             uploads = [await records.uploads_of(owner, limit=9) for owner in ("ann", "bob")]

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import httpx
 from playwright.sync_api import Error
 
+from tests.support import loopback
 from tests.support.showing.browser import Decoding, opened
 
 Shown = Literal[Decoding, "crashed"]
@@ -44,7 +45,7 @@ class Client:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._http = httpx.Client(timeout=SLOW_S)
+        self._http = loopback.client(timeout=SLOW_S)
 
     def close(self) -> None:
         self._http.close()

@@ -16,6 +16,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
+from tests.support import loopback
 from tests.support.demo_browser import chromium
 from tests.support.pages import PAGES, environment, python_blocks, run_python, write_files
 from tests.support.ports import free_port
@@ -36,7 +37,7 @@ def uvicorn(app: str, folder: Path) -> Iterator[str]:
         end = time.monotonic() + 60
         while True:
             with contextlib.suppress(httpx.TransportError):
-                httpx.get(url, timeout=10)
+                loopback.get(url, timeout=10)
                 break
             assert process.poll() is None and time.monotonic() < end, (folder / "log").read_text()
             time.sleep(0.1)
@@ -75,9 +76,9 @@ def test_first_upload_is_published(step: int, tmp_path: Path, photo: bytes) -> N
         assert job["status"] == "PENDING"
         status = run(ask, url, tmp_path, job=job["jobId"])
         assert status["status"] == "COMPLETE"
-        assert httpx.get(url + status["media"]["urls"]["sm"]).headers["Content-Type"] == "image/webp"
+        assert loopback.get(url + status["media"]["urls"]["sm"]).headers["Content-Type"] == "image/webp"
         form = {"sourceType": "avatar", "sourceId": "user-1"}
-        refused = httpx.post(f"{url}/image-pipeline/upload", data=form, files={"file": ("a.jpg", b"text " * 100)})
+        refused = loopback.post(f"{url}/image-pipeline/upload", data=form, files={"file": ("a.jpg", b"text " * 100)})
         assert refused.status_code == 415
 
 
@@ -106,7 +107,7 @@ def test_documented_direct_upload_is_published(tmp_path: Path, photo: bytes) -> 
         token = declared["url"].partition("token=")[2]
         assert run(put.replace("token=…", f"token={token}"), url, tmp_path, upl=declared["uploadId"]) is None
         job = run(complete, url, tmp_path, upl=declared["uploadId"])
-        status = httpx.get(url + job["statusUrl"], params={"wait": 30}, timeout=60).json()
+        status = loopback.get(url + job["statusUrl"], params={"wait": 30}, timeout=60).json()
     assert status["status"] == "COMPLETE"
 
 
@@ -136,7 +137,7 @@ def test_avatar_page_shows_the_new_picture(profile: str, data: Path) -> None:
         page.get_by_role("button", name="Upload").click()
         expect(page.locator("#message")).not_to_have_text("This is your new picture.")
     end = time.monotonic() + 30
-    while httpx.get(profile + shown[1]).status_code != 404:
+    while loopback.get(profile + shown[1]).status_code != 404:
         assert time.monotonic() < end, "the old picture is still there"
         time.sleep(0.1)
 
@@ -184,7 +185,7 @@ def test_avatar_of_another_user_is_refused(profile: str, photo: bytes) -> None:
     def answer(user: str, **cookies: str) -> int:
         form = {"sourceType": "avatar", "sourceId": user}
         files = {"file": ("me.jpg", photo)}
-        return httpx.post(f"{profile}/images/upload", data=form, files=files, cookies=cookies).status_code
+        return loopback.post(f"{profile}/images/upload", data=form, files=files, cookies=cookies).status_code
 
     assert answer("anna") == 401
     assert answer("ben", session="s3cr3t-of-anna") == 403

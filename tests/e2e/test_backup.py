@@ -15,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 import pytest
 
+from tests.support import loopback
 from tests.support.hosting import until
 from tests.support.live_files import live_files
 from tests.support.pages import run_shell, shell_blocks
@@ -199,7 +200,7 @@ class Uploads:
 
 
 def answer(service: Server, path: str) -> httpx.Response:
-    return httpx.get(f"{service.url}/{path}", timeout=30)
+    return loopback.get(f"{service.url}/{path}", timeout=30)
 
 
 def test_backup_of_a_running_service_restores_everything_in_it(setup: Setup, photo: bytes) -> None:
@@ -257,7 +258,7 @@ def test_backup_of_a_running_service_restores_everything_in_it(setup: Setup, pho
             assert answer(service, f"media/{picture.media_id}").status_code == 404
         # The file of an upload that the database does not know is served, and stays until the operator decides.
         assert [fetched(service, url) for url in late.urls] == late.files
-        assert httpx.get(absolute(service, lost.urls[0]), timeout=30).status_code == 404
+        assert loopback.get(absolute(service, lost.urls[0]), timeout=30).status_code == 404
         ends = [service.settled(job_id).status_code for job_id in during.jobs]
         assert set(ends[:after_dump]) <= {200, 404, 500} and set(ends[after_dump:]) <= {404}
         new = uploaded(service, photo)

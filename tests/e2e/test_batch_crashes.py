@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from tests.e2e.test_crashes import CRASHING
+from tests.support import loopback
 from tests.support.server import Server
 from tests.support.until import wait_until
 
@@ -52,7 +53,7 @@ def aftermath(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         service.start()
         wait_until(lambda: is_tidy(data_dir), "all jobs should end, with their hooks")
         ids = [batch for (batch,) in rows(data_dir, "SELECT id FROM mediagate_batch")]
-        batches = [httpx.get(f"{service.url}/batches/{batch}?http=200").json() for batch in ids]
+        batches = [loopback.get(f"{service.url}/batches/{batch}?http=200").json() for batch in ids]
         jobs = len(rows(data_dir, "SELECT id FROM mediagate_job"))
         told = rows(data_dir, "SELECT data FROM mediagate_event WHERE \"laterType\" = 'batch.completed'")
         return Aftermath(accepted, batches, jobs, [json.loads(data) for (data,) in told])
@@ -66,7 +67,7 @@ def ask_and_die(service: Server, point: str, photo: bytes) -> str | None:
     service.start(CRASH_AT=point)
     accepted = None
     try:
-        answer = httpx.post(f"{service.url}/batched", content=photo, timeout=30)
+        answer = loopback.post(f"{service.url}/batched", content=photo, timeout=30)
         assert answer.status_code == 202, answer.text
         accepted = str(answer.json()["batchId"])
     except httpx.TransportError:

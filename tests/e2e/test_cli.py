@@ -8,11 +8,11 @@ from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 
-import httpx
 import pytest
 
 from mediagate import JobStatus, MediaGate, Settings, Source
 from mediagate.records import Settlement
+from tests.support import loopback
 from tests.support.command import mediagate
 from tests.support.server import Server, running
 
@@ -146,7 +146,7 @@ def test_separate_worker_completes_an_upload_on_postgresql(postgres_url: str, tm
 
     with running("plain_gate:gate", data_dir, **env, MEDIAGATE_WORKER="false") as web:
         job_id = web.upload("a.jpg", photo).json()["jobId"]
-        assert httpx.get(f"{web.url}/status/{job_id}?wait=1", timeout=30).json()["status"] == "PENDING"
+        assert loopback.get(f"{web.url}/status/{job_id}?wait=1", timeout=30).json()["status"] == "PENDING"
         worker = Server("plain_gate:gate", data_dir, **env)
         try:
             worker.start(command="worker")

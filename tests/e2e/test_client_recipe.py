@@ -7,8 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import httpx
-
+from tests.support import loopback
 from tests.support.runtimes import packaged
 from tests.support.server import running
 
@@ -33,7 +32,7 @@ def test_status_client_handles_complete_rejected_and_failed_jobs(tmp_path: Path,
 
         good = run(origin, data / "moderation" / "chelsea.png")
         assert good["url"].endswith("/sm.webp")
-        assert httpx.get(f"{origin}{good['url']}").headers["content-type"] == "image/webp"
+        assert loopback.get(f"{origin}{good['url']}").headers["content-type"] == "image/webp"
         assert good["answer"] == {"ok": True}
         assert good["sent"] == [{"userId": "user-abc123", "type": "image_ready", "avatarUrl": good["url"]}]
 

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, Request, Response, expect
 
+from tests.support import loopback
 from tests.support.client_pages import bundle_pages
 from tests.support.moderators import GOOD, REJECTS
 from tests.support.server import MOUNT, Server, running
@@ -216,9 +217,9 @@ def test_good_photo_is_shown_and_its_deletion_removes_it(
     assert tuple(path for _, path in gate.received) == client.sends
     with page.expect_response(deleted):
         page.locator(client.delete).click()
-    status = httpx.get(gate.url_of(answer.value.json()["statusUrl"]))
+    status = loopback.get(gate.url_of(answer.value.json()["statusUrl"]))
     assert (status.status_code, status.json()["code"]) == (410, "media_deleted")
-    assert httpx.get(gate.url_of(shown)).status_code == 404
+    assert loopback.get(gate.url_of(shown)).status_code == 404
 
 
 @EACH
@@ -262,7 +263,7 @@ def test_client_cancel_cancels_the_waiting_job(name: str, opened: Open, gate: St
             page.set_input_files(client.input, pictures / "good.png")
         with page.expect_response(deleted):
             page.locator(client.cancel).click()
-        status = httpx.get(gate.url_of(answer.value.json()["statusUrl"]))
+        status = loopback.get(gate.url_of(answer.value.json()["statusUrl"]))
     assert (status.status_code, status.json()["status"]) == (410, "CANCELLED")
 
 

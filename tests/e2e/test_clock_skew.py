@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import asyncpg
-import httpx
 import pytest
 
 from mediagate import Job, JobState, MediaGate, Settings, Source
@@ -19,8 +18,10 @@ from mediagate.records import get_job, get_state
 from mediagate.records.migration import migrate
 from mediagate.values import JobStatus, Stage
 from mediagate_plugins.api_keys import API_KEYS, ApiKey, api_keys
+from tests.support import loopback
 from tests.support.command import output_of
 from tests.support.faketime import faketime
+from tests.support.forked import SHARED
 from tests.support.server import running
 
 GATE = "plain_gate:gate"
@@ -87,6 +88,7 @@ async def work(offset: str, database: str, shared: Path, photo: bytes) -> Worked
     await empty(database)
     settings = Settings(data_dir=shared, database_url=database, worker=False)
     right = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
+    right.fork_server = SHARED
     async with right:
         records, storage = right.parts.records, right.parts.storage
         began = await records.now()
@@ -188,6 +190,7 @@ async def use(offset: str, database: str, folder: Path) -> Used:
 
     settings = Settings(data_dir=folder / "right", database_url=database, worker=False)
     gate = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
+    gate.fork_server = SHARED
     gate.register(api_keys, cache_s=0)
     async with gate:
         keys, began = gate[API_KEYS], await gate.parts.records.now()
@@ -199,7 +202,7 @@ async def use(offset: str, database: str, folder: Path) -> Used:
 
             async def status(key: str) -> int:
                 headers = {"X-API-Key": key}
-                answer = await asyncio.to_thread(httpx.get, f"{service.url}/jobs", headers=headers, timeout=30)
+                answer = await asyncio.to_thread(loopback.get, f"{service.url}/jobs", headers=headers, timeout=30)
                 return answer.status_code
 
             statuses = {"created": await status(text)}

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
 from mediagate.cli.server.connections import LOG_EVERY_S
+from tests.support import loopback
 from tests.support.load import stretched
 from tests.support.server import MOUNT, Server, running
 
@@ -92,7 +92,7 @@ def test_service_stays_reachable_with_400_unfinished_requests(http: str, tmp_pat
         opened = Opened(server, stack)
         for _ in range(400):
             opened(HALF)
-        assert httpx.get(f"{server.url}/healthz", timeout=30).status_code == 200
+        assert loopback.get(f"{server.url}/healthz", timeout=30).status_code == 200
         sent = server.upload("a.jpg", photo)
         assert sent.status_code == 202, sent.text
         assert server.settled(sent.json()["jobId"]).status_code == 200

@@ -6,10 +6,10 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from PIL import Image, ImageChops, ImageOps, ImageStat
 
+from tests.support import loopback
 from tests.support.server import Server, running
 
 DATA = Path(__file__).parents[1] / "data"
@@ -25,7 +25,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def fetch(service: Server, url: str) -> bytes:
-    answer = httpx.get(f"http://127.0.0.1:{service.port}{url}")
+    answer = loopback.get(f"http://127.0.0.1:{service.port}{url}")
     assert answer.status_code == 200
     return answer.content
 

@@ -9,10 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-import httpx
 import pytest
 from playwright.sync_api import Browser
 
+from tests.support import loopback
 from tests.support.pages import PAGES
 from tests.support.server import Server, running
 
@@ -155,19 +155,19 @@ def test_upload_with_cookies_is_accepted_from_named_origins_only(
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_preflight_is_answered_and_cached_for_named_origins_only(service: Server, method: str) -> None:
     asked = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": "content-type,idempotency-key"}
-    answer = httpx.options(f"{service.url}/uploads", headers=asked | {"Origin": "https://app.example.com"})
+    answer = loopback.options(f"{service.url}/uploads", headers=asked | {"Origin": "https://app.example.com"})
     assert (answer.status_code, answer.headers[ORIGIN]) == (200, "https://app.example.com")
     assert answer.headers[CREDENTIALS] == "true"
     assert method in answer.headers["Access-Control-Allow-Methods"].split(", ")
     assert answer.headers["Access-Control-Allow-Headers"] == "content-type,idempotency-key"
     assert int(answer.headers["Access-Control-Max-Age"]) >= 3600
-    refused = httpx.options(f"{service.url}/uploads", headers=asked | {"Origin": "https://evil.example"})
+    refused = loopback.options(f"{service.url}/uploads", headers=asked | {"Origin": "https://evil.example"})
     assert refused.status_code == 400
     assert ORIGIN not in refused.headers
 
 
 def test_cors_exposes_the_headers_that_scripts_read(service: Server) -> None:
-    answer = httpx.get(f"{service.url}/jobs", headers=COOKIE | {"Origin": "https://app.example.com"})
+    answer = loopback.get(f"{service.url}/jobs", headers=COOKIE | {"Origin": "https://app.example.com"})
     named = set(answer.headers[EXPOSED].split(", "))
     assert {"Location", "Retry-After", "Mediagate-Job-Status", "ETag", "RateLimit", "RateLimit-Policy"} <= named
     assert "*" not in named

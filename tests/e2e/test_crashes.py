@@ -9,7 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,14 @@ import httpx
 import pytest
 
 from mediagate.storage import MARK_KEY as KEY
+from tests.support import loopback
+from tests.support.command import output_of
 from tests.support.server import FAST, MOUNT, Server, alive, running
 
+GATE = "crashing_gate:gate"
+STAGING_TTL_S = 3.0
 # Without grace the janitor removes the file of an upload that is accepted but not yet on record.
-CRASHING = FAST | {"MEDIAGATE_ORPHAN_GRACE_S": "2", "MEDIAGATE_STAGING_TTL_S": "3"}
+CRASHING = FAST | {"MEDIAGATE_ORPHAN_GRACE_S": "2", "MEDIAGATE_STAGING_TTL_S": str(STAGING_TTL_S)}
 PATH = [
     ("storage.put", 1),
     ("records.create_job", 1),
@@ -88,6 +92,16 @@ def forget_unfinished_writes(service: Server, data_dir: Path) -> None:
         service.start()
 
 
+def remove_staged(gate: str, data_dir: Path) -> None:
+    """Run ``mediagate janitor`` beside the service, once the quarantined files are old enough for it to remove them."""
+    written_at = 0.0
+    for path in (data_dir / "files" / "staging").glob("*"):
+        with suppress(FileNotFoundError):  # a worker has just removed it
+            written_at = max(written_at, path.stat().st_mtime)
+    time.sleep(max(0.0, written_at + STAGING_TTL_S + 0.1 - time.time()))
+    output_of("janitor", gate, data_dir=data_dir, **CRASHING)
+
+
 @dataclass(frozen=True)
 class Aftermath:
     """State of an upload after the service was killed at one point of it and restarted."""
@@ -107,7 +121,7 @@ class Aftermath:
 @pytest.fixture(scope="module", params=POINTS + HOOKS)
 def aftermath(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, photo: bytes) -> Aftermath:
     data_dir = tmp_path_factory.mktemp("crash") / "data"
-    with dying_service("crashing_gate:gate", data_dir) as service:
+    with dying_service(GATE, data_dir) as service:
         accepted = upload_and_die(service, request.param, photo)
         service.start()
         end = how_it_ended(service.settled(accepted).json()) if accepted else ""
@@ -140,7 +154,7 @@ def wait_until_tidy(service: Server, data_dir: Path) -> tuple[int, set[str]]:
     """Wait up to 20 s until only published files are stored; returns the number of media and their files."""
     end = time.monotonic() + 20
     while time.monotonic() < end:
-        page = httpx.get(f"{service.url}/media?sourceType=avatar").json()["items"]
+        page = loopback.get(f"{service.url}/media?sourceType=avatar").json()["items"]
         urls = [url for media in page for url in (*media["urls"].values(), media["originalUrl"])]
         published = {url.removeprefix(f"{MOUNT}/") for url in urls}
         stored = whole_files(data_dir)
@@ -149,10 +163,7 @@ def wait_until_tidy(service: Server, data_dir: Path) -> tuple[int, set[str]]:
         if not any(key.startswith("staging/") for key in stored - published):
             time.sleep(0.2)
             continue
-        service.stop()
-        service.start(command="janitor", wait=False)
-        service.wait_dead()
-        service.start()
+        remove_staged(GATE, data_dir)
     return len(page), published
 
 
@@ -177,7 +188,7 @@ def test_crash_skips_no_hook_of_a_completed_job(aftermath: Aftermath) -> None:
 
 def test_poison_job_fails_after_three_crashed_attempts(tmp_path: Path, photo: bytes) -> None:
     data_dir = tmp_path / "data"
-    service = Server("crashing_gate:gate", data_dir, **CRASHING)
+    service = Server(GATE, data_dir, **CRASHING)
     try:
         service.start(MEDIAGATE_WORKER="false")
         job_id = service.upload("poison.jpg", photo).json()["jobId"]

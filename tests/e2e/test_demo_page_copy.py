@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
+from tests.support import loopback
 from tests.support.command import output_of
 from tests.support.demo_browser import SLOW_MS, choose, expect_state, opened
 from tests.support.server import Server, running
@@ -48,7 +48,7 @@ def test_copied_json_equals_the_status_response(page: Page, demo: Server, data: 
     job = json.loads(copied(card, "JSON"))
     assert job["status"] == "REJECTED"
     assert job["moderationDetails"]["flags"] == ["FACE_FEMALE"]
-    told = httpx.get(f"{demo.url}/status/{job['jobId']}?http=200", headers={"Accept-Language": "en"}, timeout=10)
+    told = loopback.get(f"{demo.url}/status/{job['jobId']}?http=200", headers={"Accept-Language": "en"}, timeout=10)
     assert job == told.json()
     expect(page.locator("#announcer")).to_contain_text("astronaut.png: JSON copied.")
 

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from tests.support import loopback
 from tests.support.demo_browser import GIVE_FILE, SLOW_MS, choose, expect_state
 from tests.support.demo_pipelines import add, operations_of, pick, request_of, run, titles
 from tests.support.server import Server, running
@@ -245,23 +246,23 @@ def test_presets_alone_are_offered_to_callers_without_the_right_to_steps(
             pick(page, data / "moderation" / "chelsea.png")
             expect_state(run(page), "COMPLETE")
         sent = {"request": (None, '{"steps": [{"op": "flip"}]}')}
-        assert httpx.post(f"{service.url}/pipelines", files=sent, timeout=10).status_code == 403
+        assert loopback.post(f"{service.url}/pipelines", files=sent, timeout=10).status_code == 403
 
 
 def test_built_in_gate_runs_presets_and_steps_with_private_results(data: Path, tmp_path: Path) -> None:
     with running("mediagate_plugins.standalone:gate", tmp_path / "data", MEDIAGATE_IMAGE_PROCESSES="1") as service:
-        told = httpx.get(f"{service.url}/pipelines/operations", timeout=10).json()
+        told = loopback.get(f"{service.url}/pipelines/operations", timeout=10).json()
         assert (told["adHoc"], told["limits"]["ttlHours"]) == (True, 1)
         asked = [{"preset": preset["name"]} for preset in told["presets"]]
         assert len(asked) == 2
         for request in [*asked, {"steps": [{"op": "flip"}], "retention": {"ttlHours": 48}}]:
             picture = (data / "moderation" / "chelsea.png").read_bytes()
             form: Any = {"file": ("chelsea.png", picture), "request": (None, json.dumps(request))}
-            job = httpx.post(f"{service.url}/pipelines", files=form, timeout=30).json()
+            job = loopback.post(f"{service.url}/pipelines", files=form, timeout=30).json()
             status = service.settled(job["jobId"]).json()
             assert status["status"] == "COMPLETE", status
             assert status["retention"]["ttlHours"] == 1
             for output in status["outputs"]:
                 url = httpx.URL(service.url).join(output["url"])
-                assert httpx.get(url, timeout=10).status_code == 200
-                assert httpx.get(url.copy_with(query=None), timeout=10).status_code == 404
+                assert loopback.get(url, timeout=10).status_code == 200
+                assert loopback.get(url.copy_with(query=None), timeout=10).status_code == 404

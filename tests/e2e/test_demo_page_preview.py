@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Request, Route, ViewportSize, expect
 
+from tests.support import loopback
 from tests.support.demo_browser import DESKTOP, choose, expect_state, opened
 from tests.support.server import Server
 
@@ -124,7 +124,7 @@ def test_oversized_file_is_refused_unsent_with_the_message_of_the_gate(
     page.on("request", lambda asked: sent.append(asked) if asked.method != "GET" else None)
     card = choose(page, photo)
     expect_state(card, "REFUSED")
-    answer = httpx.post(
+    answer = loopback.post(
         f"{demo.url}/upload",
         data={"sourceType": "post", "sourceId": "large"},
         files={"file": ("large.jpg", photo.read_bytes())},

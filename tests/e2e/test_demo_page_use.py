@@ -12,6 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
+from tests.support import loopback
 from tests.support.command import output_of
 from tests.support.demo_browser import (
     DESKTOP,
@@ -49,7 +50,7 @@ def publish(demo: Server, owner: str, picture: bytes, count: int) -> None:
     """Upload pictures without the page, so that it lists them as earlier pictures."""
     for _ in range(count):
         sent = {"sourceType": "post", "sourceId": owner}
-        job = httpx.post(f"{demo.url}/upload", data=sent, files={"file": picture}, timeout=30).json()
+        job = loopback.post(f"{demo.url}/upload", data=sent, files={"file": picture}, timeout=30).json()
         assert demo.settled(job["jobId"]).status_code == 200
 
 
@@ -123,7 +124,7 @@ def test_earlier_pictures_load_the_next_page_after_the_last_deletion(page: Page,
     be(page, "tidy")
     tiles = page.locator("#earlier .card")
     expect(tiles).to_have_count(6)
-    oldest = httpx.get(f"{demo.url}/media?sourceType=post&sourceId=tidy&limit=7", timeout=10).json()["items"][-1]
+    oldest = loopback.get(f"{demo.url}/media?sourceType=post&sourceId=tidy&limit=7", timeout=10).json()["items"][-1]
     for left in (5, 4, 3, 2, 1, 0):
         tiles.first.get_by_role("button", name="Delete").click()
         page.get_by_role("dialog").get_by_role("button", name="Delete").click()
@@ -240,7 +241,7 @@ def test_demo_page_at_another_path_finds_the_gate(browser: Browser, data: Path, 
 
 def test_demo_assets_have_a_strict_csp_and_etags(demo: Server) -> None:
     for path, kind in {"": "text/html", "demo/page.js": "text/javascript", "demo/page.css": "text/css"}.items():
-        answer = httpx.get(f"{demo.url}/{path}", timeout=10)
+        answer = loopback.get(f"{demo.url}/{path}", timeout=10)
         assert answer.status_code == 200
         assert answer.headers["content-type"] == f"{kind}; charset=utf-8"
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -249,17 +250,17 @@ def test_demo_assets_have_a_strict_csp_and_etags(demo: Server) -> None:
         assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
         assert "unsafe" not in policy
         known = {"If-None-Match": f'"other", W/{answer.headers["etag"]}'}
-        assert httpx.get(f"{demo.url}/{path}", headers=known, timeout=10).status_code == 304
+        assert loopback.get(f"{demo.url}/{path}", headers=known, timeout=10).status_code == 304
     for path in ("demo/nothing.js", "demo/page.html", "demo/__init__.py"):
-        assert httpx.get(f"{demo.url}/{path}", timeout=10).status_code == 404
+        assert loopback.get(f"{demo.url}/{path}", timeout=10).status_code == 404
 
 
 def test_foreign_host_header_is_refused_on_every_route(demo: Server) -> None:
     for path in ("", "jobs", "media?sourceType=post", "healthz"):
-        answer = httpx.get(f"{demo.url}/{path}", headers={"Host": f"evil.example:{demo.port}"}, timeout=10)
+        answer = loopback.get(f"{demo.url}/{path}", headers={"Host": f"evil.example:{demo.port}"}, timeout=10)
         assert (answer.status_code, answer.json()["code"]) == (403, "host_not_allowed")
         assert "MEDIAGATE_ALLOWED_HOSTS" in answer.json()["detail"]
-    assert httpx.get(f"{demo.url.replace('127.0.0.1', 'localhost')}/", timeout=10).status_code == 200
+    assert loopback.get(f"{demo.url.replace('127.0.0.1', 'localhost')}/", timeout=10).status_code == 200
 
 
 def test_demo_page_asks_for_an_api_key(browser: Browser, data: Path, tmp_path: Path) -> None:

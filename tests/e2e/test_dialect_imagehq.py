@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from PIL import Image
 
+from tests.support import loopback
 from tests.support.command import output_of
 from tests.support.imagehq import CLIENT, SAMPLE, shape
 from tests.support.load import stretched
@@ -43,7 +43,7 @@ class Site:
         """Return the body of a job at its end."""
         end = time.monotonic() + stretched(60)
         while True:
-            answer = httpx.get(f"{self.url}{queued['poll_url']}", headers=self.headers, timeout=30)
+            answer = loopback.get(f"{self.url}{queued['poll_url']}", headers=self.headers, timeout=30)
             assert answer.status_code == 200, answer.text
             body: dict[str, Any] = answer.json()
             if body["status"] not in ("queued", "processing"):
@@ -83,7 +83,7 @@ def test_sample_makes_a_job_with_every_field_of_the_printed_bodies(site: Site, t
     done = site.polled(queued)
     assert shape(done) == shape(SAMPLE["completed"])
     assert (done["status"], done["progress"]) == ("succeeded", 100)
-    file = httpx.get(f"{site.url}{done['download_url']}", headers=site.headers, timeout=30)
+    file = loopback.get(f"{site.url}{done['download_url']}", headers=site.headers, timeout=30)
     (tmp_path / "output.webp").write_bytes(file.content)
     with Image.open(tmp_path / "output.webp") as image:
         assert (image.format, len(file.content)) == ("WEBP", done["outputs"][0]["size_bytes"])

@@ -19,6 +19,7 @@ import trustme
 from PIL import Image
 from standardwebhooks import Webhook
 
+from tests.support import loopback
 from tests.support.command import output_of
 from tests.support.load import stretched
 from tests.support.moderators import REJECTS
@@ -45,7 +46,7 @@ class Site:
         """Send a picture to the endpoint."""
         files: dict[str, Any] = {"file": ("a.png", picture), "request": (None, json.dumps(request))}
         headers = {"X-API-Key": self.key}
-        answer = httpx.post(f"{self.url}{ENDPOINT}", files=files, headers=headers, timeout=30)
+        answer = loopback.post(f"{self.url}{ENDPOINT}", files=files, headers=headers, timeout=30)
         assert answer.status_code == 202, answer.text
         return answer
 
@@ -94,7 +95,7 @@ def test_bodies_have_the_fields_and_types_of_the_printed_ones(site: Site) -> Non
     request = {"preset": "generate-image-v1"}
     files: dict[str, Any] = {"file": ("a.png", a_png()), "request": (None, json.dumps(request))}
     native = site.url.removesuffix("/imagepipeline")
-    first = httpx.post(f"{native}/pipelines", files=files, headers={"X-API-Key": site.key}, timeout=30).json()
+    first = loopback.post(f"{native}/pipelines", files=files, headers={"X-API-Key": site.key}, timeout=30).json()
     site.ended(first["jobId"])
     # The estimate is that of earlier jobs of the endpoint, which are measured every ten seconds.
     end = time.monotonic() + stretched(30)
@@ -111,13 +112,13 @@ def test_bodies_have_the_fields_and_types_of_the_printed_ones(site: Site) -> Non
     expected = {name: PRINTED["JobStatusResponse"][name] for name in ("status", "progress", "result_mime_type")}
     assert {name: done[name] for name in expected} == expected
     assert (done["credits_charged"], done["credits_amount"]) == (True, 1)
-    file = httpx.get(done["result_url"], timeout=30)
+    file = loopback.get(done["result_url"], timeout=30)
     assert (file.status_code, file.headers["content-type"]) == (200, "image/webp")
     called = site.receiver.wait_for(before + 1)[before]
     event = json.loads(called.body)
     assert shape(event) == shape(PRINTED["WebhookEvent"])
     assert (event["user_id"], event["result_size_bytes"]) == ("usr_123", len(file.content))
-    assert httpx.get(event["result_url"], timeout=30).content == file.content
+    assert loopback.get(event["result_url"], timeout=30).content == file.content
     assert Webhook(SECRET).verify(called.body, called.headers) == event
 
 

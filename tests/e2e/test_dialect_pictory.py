@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from mediagate_plugins.dialects.pictory import uuid_of
+from tests.support import loopback
 from tests.support.command import output_of
 from tests.support.moderators import REJECTS
 from tests.support.pipelines import a_png
@@ -50,7 +51,7 @@ class Site:
         """Create a job natively, and return its UUID."""
         files: Any = {"file": ("a.png", picture), "request": (None, '{"preset": "nanobanana2"}')}
         headers = {"Authorization": f"Bearer {self.key}"}
-        answer = httpx.post(f"{self.server.url}/pipelines", files=files, headers=headers, timeout=60)
+        answer = loopback.post(f"{self.server.url}/pipelines", files=files, headers=headers, timeout=60)
         assert answer.status_code == 202, answer.text
         return uuid_of(answer.json()["jobId"])
 
@@ -85,7 +86,7 @@ def test_poller_sees_progress_and_then_the_picture(site: Site) -> None:
     assert (last["job_id"], last["success"], last["data"]["status"]) == (job_id, True, "completed")
     assert (last["data"]["width"], last["data"]["height"], last["data"]["aiCreditsUsed"]) == (48, 48, 10)
     path = httpx.URL(last["data"]["url"]).raw_path.decode()
-    file = httpx.get(f"{site.server.url}{path}", timeout=60)
+    file = loopback.get(f"{site.server.url}{path}", timeout=60)
     assert (file.status_code, file.headers["content-type"]) == (200, "image/jpeg")
 
 

@@ -18,6 +18,7 @@ import httpx
 import pytest
 import trustme
 
+from tests.support import loopback
 from tests.support.command import output_of
 from tests.support.moderators import REJECTS
 from tests.support.pages import run_shell, shell_blocks
@@ -72,12 +73,12 @@ class Site:
 
     def generate(self, picture: bytes, **request: Any) -> str:
         files: Any = {"file": ("a.png", picture), "request": (None, json.dumps({"model": "nanobanana2", **request}))}
-        answer = httpx.post(f"{self.base}/v1/generate", files=files, headers=self.headers, timeout=60)
+        answer = loopback.post(f"{self.base}/v1/generate", files=files, headers=self.headers, timeout=60)
         assert answer.status_code == 202, answer.text
         return str(answer.json()["job_id"])
 
     def get(self, path: str) -> Any:
-        answer = httpx.get(f"{self.base}{path}", headers=self.headers, timeout=60)
+        answer = loopback.get(f"{self.base}{path}", headers=self.headers, timeout=60)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
@@ -118,7 +119,7 @@ def test_python_helper_returns_the_images(site: Site) -> None:
     assert len(done.stdout.split()) == len(body["images"])
     for url in done.stdout.split():
         path = httpx.URL(url).raw_path.decode()
-        file = httpx.get(f"http://127.0.0.1:{site.server.port}/image-pipeline{path}", timeout=60)
+        file = loopback.get(f"http://127.0.0.1:{site.server.port}/image-pipeline{path}", timeout=60)
         assert (file.status_code, file.headers["content-type"][:6]) == (200, "image/")
 
 
@@ -221,6 +222,6 @@ def test_webhook_to_another_host_is_refused(site: Site) -> None:
         "file": ("a.png", a_png(100)),
         "request": (None, '{"model": "nanobanana2", "webhook_url": "https://x.example/"}'),
     }
-    answer = httpx.post(f"{site.base}/v1/generate", files=files, headers=site.headers, timeout=60)
+    answer = loopback.post(f"{site.base}/v1/generate", files=files, headers=site.headers, timeout=60)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_parameter")
     assert answer.json()["error"]["message"].startswith("webhook_url: the host is not allowed for callbacks")

@@ -19,6 +19,7 @@ import httpx
 from mediagate import MediaGate, Settings, Source
 from mediagate.records.locks import RECEIVING_S
 from mediagate.values import utcnow
+from tests.support import loopback
 from tests.support.server import MOUNT, Server
 
 STEPS = [
@@ -62,7 +63,7 @@ class Client:
 
     def run(self) -> None:
         """Take the remaining steps; raises httpx.TransportError when the service dies."""
-        with httpx.Client(base_url=f"http://127.0.0.1:{self._service.port}", timeout=30) as http:
+        with loopback.client(base_url=f"http://127.0.0.1:{self._service.port}", timeout=30) as http:
             if self.target is None:
                 told = {
                     "sourceType": "avatar",
@@ -102,7 +103,7 @@ def test_direct_upload_completes_once_after_a_crash_at_each_step(tmp_path: Path,
             assert len(client.job_ids) == 1
             done = service.settled(client.job_ids.copy().pop()).json()
             assert (done["status"], done["media"]["bytes"]) == ("COMPLETE", len(photo))
-        page = httpx.get(f"{service.url}/media?sourceType=avatar&limit=100").json()["items"]
+        page = loopback.get(f"{service.url}/media?sourceType=avatar&limit=100").json()["items"]
         assert len(page) == len(clients)
         log = service.log.read_text()
         assert "/content" in log
@@ -140,13 +141,13 @@ def test_direct_upload_with_a_truncated_body_can_be_sent_again(tmp_path: Path, p
     try:
         service.start()
         told = {"sourceType": "avatar", "sourceId": "u1", "contentType": "image/jpeg", "size": len(photo)}
-        target = httpx.post(f"{service.url}/uploads", json=told, timeout=30).json()
+        target = loopback.post(f"{service.url}/uploads", json=told, timeout=30).json()
         with socket.create_connection(("127.0.0.1", service.port), timeout=30) as raw:
             head = f"PUT {target['url']} HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
             raw.sendall(f"{head}Content-Length: {len(photo)}\r\n\r\n".encode() + photo[: len(photo) // 2])
-        answer = httpx.post(f"http://127.0.0.1:{service.port}{target['completeUrl']}", timeout=30)
+        answer = loopback.post(f"http://127.0.0.1:{service.port}{target['completeUrl']}", timeout=30)
         assert (answer.status_code, answer.json()["code"]) == (409, "upload_not_received")
-        with httpx.Client(base_url=f"http://127.0.0.1:{service.port}", timeout=30) as http:
+        with loopback.client(base_url=f"http://127.0.0.1:{service.port}", timeout=30) as http:
             # Almost at once: the service only has to notice that the first client hung up.
             began = time.monotonic()
             assert sent(http, target, photo).status_code == 204
@@ -171,9 +172,9 @@ def test_direct_upload_is_accepted_after_the_lease_of_a_killed_receiver(tmp_path
     try:
         service.start()
         told = {"sourceType": "avatar", "sourceId": "u1", "contentType": "image/jpeg", "size": len(photo)}
-        target = httpx.post(f"{service.url}/uploads", json=told, timeout=30).json()
+        target = loopback.post(f"{service.url}/uploads", json=told, timeout=30).json()
         with (
-            httpx.Client(base_url=f"http://127.0.0.1:{service.port}", timeout=30) as http,
+            loopback.client(base_url=f"http://127.0.0.1:{service.port}", timeout=30) as http,
             socket.create_connection(("127.0.0.1", service.port), timeout=30) as raw,
         ):
             head = f"PUT {target['url']} HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
@@ -186,7 +187,7 @@ def test_direct_upload_is_accepted_after_the_lease_of_a_killed_receiver(tmp_path
             service.kill()
         assert held_names(data_dir) == [f"\n{target['uploadId']}"], "the killed process cannot have released it"
         service.start()
-        with httpx.Client(base_url=f"http://127.0.0.1:{service.port}", timeout=30) as http:
+        with loopback.client(base_url=f"http://127.0.0.1:{service.port}", timeout=30) as http:
             assert sent(http, target, photo).status_code == 204
             assert http.post(target["completeUrl"]).status_code == 202
         [stored] = (data_dir / "files" / "staging").iterdir()

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from PIL import Image
 
 from mediagate import MODERATOR, MediaGate, Source
+from tests.support import loopback
 from tests.support.loop_watch import loop_never_held, served
 from tests.support.moderators import REJECTS, Scripted
 
@@ -51,14 +51,14 @@ def twelve_megapixels(data: Path) -> bytes:
 
 
 def upload(base: str, file: bytes, **fields: str) -> str:
-    answer = httpx.post(f"{base}/upload", data={**FORM, **fields}, files={"file": ("a", file)}, timeout=60)
+    answer = loopback.post(f"{base}/upload", data={**FORM, **fields}, files={"file": ("a", file)}, timeout=60)
     assert answer.status_code == 202, answer.text
     return str(answer.json()["jobId"])
 
 
 def settled(base: str, job_id: str) -> dict[str, Any]:
     while True:
-        state: dict[str, Any] = httpx.get(f"{base}/status/{job_id}?wait=60&http=200", timeout=90).json()
+        state: dict[str, Any] = loopback.get(f"{base}/status/{job_id}?wait=60&http=200", timeout=90).json()
         if state["status"] not in ("PENDING", "PROCESSING"):
             return state
 
@@ -72,14 +72,14 @@ def test_event_loop_stays_free_during_12_megapixel_uploads(url: str, twelve_mega
         origin = url.removesuffix("/image-pipeline")
         media = state["media"]
         for file in (*media["urls"].values(), media["originalUrl"]):
-            answer = httpx.get(origin + file)
+            answer = loopback.get(origin + file)
             assert answer.status_code == 200 and len(answer.content) > 100
 
 
 def test_event_loop_stays_free_during_a_20_mb_body_of_many_parts(url: str) -> None:
     noise = {f"field{n}": "x" * 4000 for n in range(60)}
     with loop_never_held():
-        answer = httpx.post(
+        answer = loopback.post(
             f"{url}/upload", data={**FORM, **noise}, files={"file": ("a", PICTURE + b"\r\n--" * (5 * MIB))}, timeout=60
         )
         assert (answer.status_code, answer.json()["code"]) == (422, "image_undecodable")
@@ -89,7 +89,7 @@ def test_event_loop_stays_free_during_a_20_mb_body_of_many_parts(url: str) -> No
 def test_event_loop_stays_free_during_20_mb_of_near_boundaries(url: str, piece: bytes) -> None:
     head = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
     with loop_never_held():
-        answer = httpx.post(
+        answer = loopback.post(
             f"{url}/upload",
             content=head + PICTURE + piece * (20 * MIB // len(piece)) + b"\r\n--B--\r\n",
             headers={"Content-Type": "multipart/form-data; boundary=B"},
@@ -101,7 +101,7 @@ def test_event_loop_stays_free_during_20_mb_of_near_boundaries(url: str, piece: 
 def test_event_loop_stays_free_during_20_mb_of_tiny_parts(url: str) -> None:
     part = b'--B\r\nContent-Disposition: form-data; name="f"\r\n\r\n\r\n'
     with loop_never_held():
-        answer = httpx.post(
+        answer = loopback.post(
             f"{url}/upload",
             content=part * (20 * MIB // len(part)),
             headers={"Content-Type": "multipart/form-data; boundary=B"},
@@ -113,7 +113,9 @@ def test_event_loop_stays_free_during_20_mb_of_tiny_parts(url: str) -> None:
 def test_event_loop_stays_free_during_an_event_stream(url: str, twelve_megapixels: bytes) -> None:
     with loop_never_held():
         job = upload(url, twelve_megapixels)
-        with httpx.stream("GET", f"{url}/status/{job}", headers={"Accept": "text/event-stream"}, timeout=60) as events:
+        with loopback.stream(
+            "GET", f"{url}/status/{job}", headers={"Accept": "text/event-stream"}, timeout=60
+        ) as events:
             told = [json.loads(line[6:])["status"] for line in events.iter_lines() if line.startswith("data: ")]
         assert told[-1] == "COMPLETE" and len(told) > 1
 

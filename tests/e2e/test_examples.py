@@ -15,6 +15,7 @@ import httpx
 import pytest
 import yaml
 
+from tests.support import loopback
 from tests.support.command import output_of
 from tests.support.ports import free_port
 from tests.support.rgw import Gateway
@@ -42,18 +43,18 @@ def test_example_host_shows_an_uploaded_picture(
     try:
         for _ in range(200):
             try:
-                if httpx.get(f"{url}/image-pipeline/readyz").status_code == 200:
+                if loopback.get(f"{url}/image-pipeline/readyz").status_code == 200:
                     break
             except httpx.TransportError:
                 time.sleep(0.1)
         picture = (data / "moderation" / "chelsea.png").read_bytes()
         form = {"sourceType": source_type, "sourceId": "u1"}
-        sent = httpx.post(f"{url}/image-pipeline/upload", data=form, files={"file": ("cat.png", picture)})
+        sent = loopback.post(f"{url}/image-pipeline/upload", data=form, files={"file": ("cat.png", picture)})
         assert sent.status_code == 202, sent.text
-        done = httpx.get(f"{url}{sent.json()['statusUrl']}?wait=30", timeout=60)
+        done = loopback.get(f"{url}{sent.json()['statusUrl']}?wait=30", timeout=60)
         assert done.status_code == 200, done.text
         for _ in range(50):
-            shown = httpx.get(f"{url}{own_route}").text
+            shown = loopback.get(f"{url}{own_route}").text
             if done.json()["media"]["urls"]["sm"] in shown:
                 break
             time.sleep(0.1)
@@ -84,7 +85,7 @@ def until(url: str, **headers: str) -> httpx.Response:
     end = time.monotonic() + 60
     while True:
         try:
-            answer = httpx.get(url, headers=headers, timeout=30)
+            answer = loopback.get(url, headers=headers, timeout=30)
             if answer.status_code == 200:
                 return answer
             said = answer.text
@@ -108,7 +109,7 @@ class Production:
 
     def upload(self, address: str, **headers: str) -> httpx.Response:
         """Upload a picture as a client with this address."""
-        return httpx.post(
+        return loopback.post(
             f"{self.url}/upload",
             data={"sourceType": "photo", "sourceId": "u1"},
             files={"file": ("cat.png", self.picture)},
@@ -167,18 +168,18 @@ def job_id(production: Production) -> str:
 
 
 def test_production_gate_serves_the_files_of_a_completed_job(production: Production, job_id: str) -> None:
-    done = httpx.get(f"{production.url}/status/{job_id}", headers={"X-API-Key": production.key}).json()
-    assert httpx.get(done["media"]["urls"]["sm"]).status_code == 200
+    done = loopback.get(f"{production.url}/status/{job_id}", headers={"X-API-Key": production.key}).json()
+    assert loopback.get(done["media"]["urls"]["sm"]).status_code == 200
 
 
 def test_production_gate_requires_a_key(production: Production, job_id: str) -> None:
     assert production.upload("192.0.2.8").status_code == 401
-    assert httpx.get(f"{production.url}/status/{job_id}").status_code == 401
+    assert loopback.get(f"{production.url}/status/{job_id}").status_code == 401
 
 
 def test_production_gate_directs_uploads_to_the_public_endpoint(production: Production) -> None:
     declared = {"sourceType": "photo", "sourceId": "u1", "contentType": "image/png", "size": 1000}
-    target = httpx.post(f"{production.url}/uploads", json=declared, headers={"X-API-Key": production.key}).json()
+    target = loopback.post(f"{production.url}/uploads", json=declared, headers={"X-API-Key": production.key}).json()
     assert target["url"].startswith(production.env["S3_PUBLIC_ENDPOINT_URL"])
 
 
@@ -191,9 +192,9 @@ def test_production_gate_limits_accepted_uploads_per_address(production: Product
 
 
 def test_production_metrics_require_their_token(production: Production) -> None:
-    assert httpx.get(f"{production.url}/metrics").status_code == 401
+    assert loopback.get(f"{production.url}/metrics").status_code == 401
     headers = {"Authorization": f"Bearer {production.key}"}
-    assert httpx.get(f"{production.url}/metrics", headers=headers).status_code == 401
+    assert loopback.get(f"{production.url}/metrics", headers=headers).status_code == 401
 
 
 @pytest.mark.usefixtures("job_id")

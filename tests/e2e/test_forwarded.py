@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 import pytest
 
 from mediagate import MediaGate
 from mediagate.cli.server import serve
 from mediagate.errors import ConfigError
+from tests.support import loopback
 from tests.support.server import Server, running
 
 ALLOWED = 5
@@ -22,7 +22,7 @@ HEADERS = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "X-Client-IP", "CF-Conne
 def guess(server: Server, header: str) -> Counter[int]:
     """Guess API keys, each with a different forwarded address; returns the counts of statuses."""
     answers = Counter[int]()
-    with httpx.Client(timeout=30) as client:
+    with loopback.client(timeout=30) as client:
         for number in range(GUESSES):
             somebody = f"203.0.113.{number + 1}"
             named = f"for={somebody}" if header == "Forwarded" else somebody

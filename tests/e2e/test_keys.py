@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.support import loopback
 from tests.support.command import mediagate, output_of
 from tests.support.server import Server, running
 
@@ -15,13 +16,13 @@ ANN = ("--owner", "ann")
 
 
 def jobs(service: Server, key: str) -> httpx.Response:
-    return httpx.get(f"{service.url}/jobs", headers={"Authorization": f"Bearer {key}"}, timeout=30)
+    return loopback.get(f"{service.url}/jobs", headers={"Authorization": f"Bearer {key}"}, timeout=30)
 
 
 def test_keys_commands_create_list_and_revoke_beside_a_running_service(tmp_path: Path, photo: bytes) -> None:
     data_dir = tmp_path / "data"
     with running(GATE, data_dir) as service:
-        assert httpx.get(f"{service.url}/jobs", timeout=30).status_code == 401
+        assert loopback.get(f"{service.url}/jobs", timeout=30).status_code == 401
         made = mediagate("keys", "create", GATE, *ANN, "--expires-days", "30", data_dir=data_dir)
         assert made.returncode == 0, made.stderr
         key = made.stdout.strip()
@@ -33,7 +34,7 @@ def test_keys_commands_create_list_and_revoke_beside_a_running_service(tmp_path:
         sent = service.upload("a.jpg", photo, **{"X-API-Key": key})
         assert sent.status_code == 202, sent.text
         job_id = sent.json()["jobId"]
-        status = httpx.get(f"{service.url}/status/{job_id}?wait=60", headers={"X-API-Key": key}, timeout=90)
+        status = loopback.get(f"{service.url}/status/{job_id}?wait=60", headers={"X-API-Key": key}, timeout=90)
         assert status.json()["status"] == "COMPLETE", status.text
         assert jobs(service, admin).json()["items"][0]["jobId"] == job_id
 
@@ -87,9 +88,9 @@ def test_usage_is_exact_after_kill_9(tmp_path: Path, photo: bytes) -> None:
         service.kill()
         service.start()
         for job_id in sent:
-            done = httpx.get(f"{service.url}/status/{job_id}?wait=60", headers=headers, timeout=90)
+            done = loopback.get(f"{service.url}/status/{job_id}?wait=60", headers=headers, timeout=90)
             assert done.json()["status"] == "COMPLETE", done.text
-        total = httpx.get(f"{service.url}/usage", headers=headers, timeout=30).json()["total"]
+        total = loopback.get(f"{service.url}/usage", headers=headers, timeout=30).json()["total"]
         listed = jobs(service, key).json()["items"]
         assert {job["jobId"] for job in listed} == set(sent)
         assert (total["uploads"], total["jobs"]["COMPLETE"]) == (5, 5)

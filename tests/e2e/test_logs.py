@@ -9,10 +9,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from PIL import Image
 
+from tests.support import loopback
 from tests.support.command import mediagate
 from tests.support.moderators import CRASHES, GOOD, RAISES, REJECTS
 from tests.support.server import Server, running
@@ -47,7 +47,7 @@ def use(service: Server, photo: bytes) -> dict[str, list[str]]:
     uploads = [("avatar", picture(width)) for width in (GOOD, RAISES, CRASHES, REJECTS)]
     files = [*uploads, ("avatar", photo), ("broken", photo), ("faulty", photo)]
     for number, (source_type, file) in enumerate(files):
-        sent = httpx.post(
+        sent = loopback.post(
             f"{service.url}/upload?token=query-t0ken",
             data={"sourceType": source_type, "sourceId": "u1", "callbackUrl": "https://h.example/?k=query-t0ken"},
             files={"file": ("a.png", file)},
@@ -58,18 +58,19 @@ def use(service: Server, photo: bytes) -> dict[str, list[str]]:
         jobs[source_type].append(sent.json()["jobId"])
     for job_id in [job_id for ids in jobs.values() for job_id in ids]:
         service.settled(job_id)
-        answer = httpx.get(f"{service.url}/status/{job_id}?http=200&token=query-t0ken&wait=1", timeout=60)
+        answer = loopback.get(f"{service.url}/status/{job_id}?http=200&token=query-t0ken&wait=1", timeout=60)
         assert answer.json()["status"] in ("COMPLETE", "REJECTED", "FAILED")
-    assert "5ec7e7516" in httpx.get(f"{service.url}/status/{jobs['avatar'][0]}").text, "URLs are signed here"
+    assert "5ec7e7516" in loopback.get(f"{service.url}/status/{jobs['avatar'][0]}").text, "URLs are signed here"
     bad: dict[str, Any] = {
         "files": {"file": ("a.png", b"JFIF no picture at all" * 10)},
         "data": {"sourceType": "avatar", "sourceId": "u1"},
     }
-    assert httpx.post(f"{service.url}/upload?query-t0ken", **bad).status_code == 415
-    assert httpx.post(f"{service.url}/upload?a=query-t0ken", content=photo).status_code == 400
+    assert loopback.post(f"{service.url}/upload?query-t0ken", **bad).status_code == 415
+    assert loopback.post(f"{service.url}/upload?a=query-t0ken", content=photo).status_code == 400
     for path in ("/metrics?access_token=query-t0ken", "/nowhere?%71uery-t0ken", "/status/job_x?query-t0ken"):
-        assert httpx.get(service.url + path, headers={"Authorization": "Bearer header-t0ken"}).status_code in (401, 404)
-    assert httpx.get(f"{service.url}/metrics", headers={"Authorization": "Bearer metrics-t0ken"}).status_code == 200
+        answer = loopback.get(service.url + path, headers={"Authorization": "Bearer header-t0ken"})
+        assert answer.status_code in (401, 404)
+    assert loopback.get(f"{service.url}/metrics", headers={"Authorization": "Bearer metrics-t0ken"}).status_code == 200
     return jobs
 
 

@@ -10,9 +10,9 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
+from tests.support import loopback
 from tests.support.command import mediagate
 from tests.support.fault_proxy import Exchange, FaultProxy
 from tests.support.pages import run_shell, shell_blocks, write_files
@@ -138,19 +138,19 @@ def files(site: Site) -> dict[str, bytes]:
 
 def declared(service: Server, photo: bytes) -> dict[str, Any]:
     told = {"sourceType": "avatar", "sourceId": "user-1", "contentType": "image/jpeg", "size": len(photo)}
-    answer = httpx.post(f"{service.url}/uploads", json=told, timeout=30)
+    answer = loopback.post(f"{service.url}/uploads", json=told, timeout=30)
     assert answer.status_code == 201, answer.text
     target: dict[str, Any] = answer.json()
     return target
 
 
 def content_sent(service: Server, target: dict[str, Any], photo: bytes) -> None:
-    answer = httpx.put(absolute(service, target["url"]), content=photo, headers=target["headers"], timeout=30)
+    answer = loopback.put(absolute(service, target["url"]), content=photo, headers=target["headers"], timeout=30)
     assert answer.status_code == 204, answer.text
 
 
 def completed(service: Server, target: dict[str, Any]) -> Kept:
-    answer = httpx.post(absolute(service, target["completeUrl"]), timeout=30)
+    answer = loopback.post(absolute(service, target["completeUrl"]), timeout=30)
     assert answer.status_code == 202, answer.text
     return kept(service, answer.json()["jobId"])
 
@@ -178,7 +178,7 @@ def test_service_moves_to_a_bucket_without_losing_a_file(
     assert f"{len(half_done)} were there already" in said, said
     assert said.splitlines()[-1].startswith("verified: the destination has all ")
     deleted = pictures.pop(0)
-    assert httpx.delete(f"{service.url}/media/{deleted.media_id}", timeout=30).status_code == 204
+    assert loopback.delete(f"{service.url}/media/{deleted.media_id}", timeout=30).status_code == 204
     pictures.append(uploaded(service, large, "avatar"))
     service.stop()
 
@@ -204,7 +204,7 @@ def test_service_moves_to_a_bucket_without_losing_a_file(
             assert fetched(service, url) == body
     reading.stop()
     for url in deleted.urls:
-        assert httpx.get(absolute(service, url), timeout=30).status_code == 404
+        assert loopback.get(absolute(service, url), timeout=30).status_code == 404
     for job_id in waiting:
         kept(service, job_id)
     completed(service, arrived)

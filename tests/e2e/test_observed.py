@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from mediagate.records.migration import migrate
+from tests.support import loopback
 from tests.support.command import mediagate
 from tests.support.databases import fresh_database
 from tests.support.observed_processes import Process, Samples, await_sample, processes, receiving, samples, upload
@@ -110,7 +111,7 @@ def observe(start: Callable[..., Process], folder: Path, database: str, photo: b
     await_sample(f"{at_worker}/metrics", "mediagate_jobs_total:slow:COMPLETE", bool)
     recovered = await_sample(f"{at_worker}/metrics", "mediagate_jobs_total:avatar:COMPLETE", lambda n: n > count)
     worker_idle = await_sample(f"{at_worker}/metrics", "mediagate_jobs_running", lambda n: n == 0)
-    answers = {path: httpx.get(at_worker + path) for path in (*KNOWN, *UNKNOWN)}
+    answers = {path: loopback.get(at_worker + path) for path in (*KNOWN, *UNKNOWN)}
     asyncio.run(drop(database))
     down = await_sample(at_web, "mediagate_records_up", lambda n: n == 0)
     return Observed(

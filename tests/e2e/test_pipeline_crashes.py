@@ -18,12 +18,15 @@ from tests.e2e.test_crashes import (
     dying_service,
     files,
     forget_unfinished_writes,
+    remove_staged,
     wait_killed,
     whole_files,
     words_of_hooks,
 )
+from tests.support import loopback
 from tests.support.server import MOUNT, Server
 
+GATE = "crashing_pipelines_gate:gate"
 PATH = [
     ("storage.put", 1),
     ("storage.put", 2),
@@ -63,7 +66,7 @@ class Aftermath:
 @pytest.fixture(scope="module", params=POINTS + HOOKS)
 def aftermath(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, photo: bytes) -> Aftermath:
     data_dir = tmp_path_factory.mktemp("crash") / "data"
-    with dying_service("crashing_pipelines_gate:gate", data_dir) as service:
+    with dying_service(GATE, data_dir) as service:
         accepted = ask_and_die(service, request.param, photo)
         service.start()
         if accepted:
@@ -78,7 +81,7 @@ def ask_and_die(service: Server, point: str, photo: bytes) -> str | None:
     service.start(CRASH_AT=point)
     accepted = None
     try:
-        answer = httpx.post(f"{service.url}/made", content=photo, timeout=30)
+        answer = loopback.post(f"{service.url}/made", content=photo, timeout=30)
         assert answer.status_code == 202, answer.text
         accepted = answer.json()["jobId"]
     except httpx.TransportError:
@@ -92,7 +95,7 @@ def wait_until_tidy(service: Server, data_dir: Path) -> tuple[list[dict[str, obj
     end = time.monotonic() + 20
     jobs, named = [], set()
     while time.monotonic() < end:
-        jobs = httpx.get(f"{service.url}/jobs").json()["items"]
+        jobs = loopback.get(f"{service.url}/jobs").json()["items"]
         urls = [output["url"] for job in jobs for output in job["outputs"]]
         named = {url.removeprefix(f"{MOUNT}/").partition("?")[0] for url in urls}
         ended = all(job["finishedAt"] for job in jobs)
@@ -101,10 +104,7 @@ def wait_until_tidy(service: Server, data_dir: Path) -> tuple[list[dict[str, obj
         if not ended or not any(key.startswith("staging/") for key in whole_files(data_dir) - named):
             time.sleep(0.2)
             continue
-        service.stop()
-        service.start(command="janitor", wait=False)
-        service.wait_dead()
-        service.start()
+        remove_staged(GATE, data_dir)
     return jobs, named
 
 
@@ -127,10 +127,10 @@ def test_crash_skips_no_hook_of_a_complete_pipeline(aftermath: Aftermath) -> Non
 
 def test_killed_worker_leaves_its_pipeline_to_the_next(tmp_path: Path, photo: bytes) -> None:
     data_dir = tmp_path / "data"
-    service = Server("crashing_pipelines_gate:gate", data_dir, **CRASHING)
+    service = Server(GATE, data_dir, **CRASHING)
     try:
         service.start(MEDIAGATE_WORKER="false")
-        job_id = httpx.post(f"{service.url}/made", content=photo, timeout=30).json()["jobId"]
+        job_id = loopback.post(f"{service.url}/made", content=photo, timeout=30).json()["jobId"]
         service.stop()
         for _ in range(2):
             service.start(CRASH_AT="hook:pre_verdict", wait=False)

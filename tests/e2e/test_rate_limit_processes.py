@@ -17,6 +17,7 @@ import httpx
 import pytest
 from redis import Redis
 
+from tests.support import loopback
 from tests.support.server import Server, running
 
 FORM = {"sourceType": "free", "sourceId": "user-1"}
@@ -57,7 +58,7 @@ def somebody() -> dict[str, str]:
 
 
 def upload(server: Server, photo: bytes, headers: dict[str, str], source_type: str = "free") -> httpx.Response:
-    return httpx.post(
+    return loopback.post(
         f"{server.url}/upload",
         data={**FORM, "sourceType": source_type},
         files={"file": ("a.jpg", photo)},
@@ -68,7 +69,7 @@ def upload(server: Server, photo: bytes, headers: dict[str, str], source_type: s
 
 async def storm(servers: list[Server], photo: bytes, source_type: str, headers: dict[str, str]) -> list[httpx.Response]:
     """Send concurrent uploads, distributed over all processes."""
-    async with httpx.AsyncClient(timeout=120, limits=httpx.Limits(max_connections=STORM)) as client:
+    async with loopback.async_client(timeout=120, limits=httpx.Limits(max_connections=STORM)) as client:
         sent = [
             client.post(
                 f"{servers[n % len(servers)].url}/upload",
@@ -112,7 +113,7 @@ def wait_until_accepted(server: Server, photo: bytes, who: dict[str, str]) -> No
 
 def wait_until_claimed(server: Server, job_id: str) -> None:
     end = time.monotonic() + 60
-    while httpx.get(f"{server.url}/status/{job_id}", timeout=30).json()["status"] != "PROCESSING":
+    while loopback.get(f"{server.url}/status/{job_id}", timeout=30).json()["status"] != "PROCESSING":
         assert time.monotonic() < end, server.log.read_text()[-3000:]
         time.sleep(0.1)
 

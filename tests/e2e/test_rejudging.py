@@ -12,12 +12,12 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 import pytest
 from anyio.from_thread import start_blocking_portal
 
 from mediagate import RECORDS, JobState, JobStatus, Rejudging
 from mediagate.jobs import worker
+from tests.support import loopback
 from tests.support.channel_model import BLUE, RED, plain
 from tests.support.databases import fresh_database
 from tests.support.forked import SharedForkServer
@@ -112,7 +112,7 @@ def test_pass_survives_kills_of_the_command_and_the_service(
         lines = said.splitlines()
         assert lines[-1] == "avatar: 12 judged, 6 passed, 6 fell"
         assert {line.split(": ")[0] for line in lines[:-1]} == {f"REJECTED {job}" for job in jobs[1::2]}
-        answers = {job: httpx.get(f"{service.url}/status/{job}", timeout=30) for job in jobs}
+        answers = {job: loopback.get(f"{service.url}/status/{job}", timeout=30) for job in jobs}
         assert [answers[job].status_code for job in jobs] == [200, 400] * 6
         for job in jobs[1::2]:
             assert answers[job].json()["moderationDetails"]["flags"] == ["red"]

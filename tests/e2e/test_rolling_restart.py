@@ -20,6 +20,7 @@ import asyncpg
 import httpx
 import pytest
 
+from tests.support import loopback
 from tests.support.command import output_of
 from tests.support.deploy_samples import SAMPLES, Proxy, nginx
 from tests.support.hosting import until
@@ -177,30 +178,41 @@ async def recorded(database: str) -> set[str]:
 
 def ready(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=15).status_code == 200
+        return loopback.get(url, timeout=15).status_code == 200
     except httpx.TransportError:
         return False
 
 
-@pytest.fixture
-def units(tmp_path: Path, own_postgres_url: str) -> Iterator[tuple[Units, list[int], list[int]]]:
-    output_of("migrate", data_dir=tmp_path / "data", MEDIAGATE_DATABASE_URL=own_postgres_url)
+@dataclass(frozen=True)
+class Site:
+    """Running units, and what they share."""
+
+    units: Units
+    folder: Path
+    database: str
+    web: list[int]
+    """The ports of the web processes."""
+    workers: list[int]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, module_postgres_url: str) -> Iterator[Site]:
+    folder, database = tmp_path_factory.mktemp("units"), module_postgres_url
+    output_of("migrate", data_dir=folder / "data", MEDIAGATE_DATABASE_URL=database)
     web, workers = [free_port(), free_port()], [free_port()]
-    made = Units(tmp_path, own_postgres_url, web, workers)
+    made = Units(folder, database, web, workers)
     try:
         for url in [f"http://127.0.0.1:{port}{MOUNT}" for port in web] + [f"http://127.0.0.1:{workers[0]}"]:
             until(f"{url} is ready", partial(ready, f"{url}/readyz"))
-        yield made, web, workers
+        yield Site(made, folder, database, web, workers)
     finally:
         made.end()
 
 
-def test_rolling_restart_fails_no_request(
-    tmp_path: Path, photo: bytes, own_postgres_url: str, units: tuple[Units, list[int], list[int]]
-) -> None:
-    made, web, workers = units
-    database = own_postgres_url
+def test_rolling_restart_fails_no_request(tmp_path: Path, photo: bytes, site: Site) -> None:
+    made, web, workers = site.units, site.web, site.workers
     program("curl", "curl")
+    earlier = asyncio.run(recorded(site.database))
     (tmp_path / "nginx").mkdir()
     with ExitStack() as stack:
         proxy = stack.enter_context(nginx(tmp_path / "nginx", web))
@@ -212,7 +224,7 @@ def test_rolling_restart_fails_no_request(
             manager.start()
             done = subprocess.run(
                 [SAMPLES / "rolling-restart.sh", *ports],
-                env={**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
+                env={**os.environ, "PATH": f"{site.folder}{os.pathsep}{os.environ['PATH']}"},
                 capture_output=True, text=True, check=False, timeout=stretched(120),
             )  # fmt: skip
             assert done.returncode == 0, f"{done.stderr}\n{made.log.read_text()[-4000:]}"
@@ -228,25 +240,23 @@ def test_rolling_restart_fails_no_request(
             for job_id in load.jobs:
                 end = client.get(f"{load.url}/status/{job_id}?wait=60")
                 assert (end.status_code, end.json()["status"]) == (200, "COMPLETE"), end.text
-    assert asyncio.run(recorded(database)) == set(load.jobs), "each upload made one job"
+    assert asyncio.run(recorded(site.database)) - earlier == set(load.jobs), "each upload made one job"
 
 
-def test_proxy_passes_uploads_on_that_a_closing_process_refuses(
-    tmp_path: Path, photo: bytes, units: tuple[Units, list[int], list[int]]
-) -> None:
+def test_proxy_passes_uploads_on_that_a_closing_process_refuses(tmp_path: Path, photo: bytes, site: Site) -> None:
     """The answer of the moment between SIGTERM and the closed port, from a stub, so that no test waits to meet it."""
     (tmp_path / "nginx").mkdir()
     form = {"sourceType": "avatar", "sourceId": "user-1"}
-    with receiving(answer(503)) as closing, nginx(tmp_path / "nginx", [closing.port, units[1][0]]) as proxy:
+    with receiving(answer(503)) as closing, nginx(tmp_path / "nginx", [closing.port, site.web[0]]) as proxy:
         with httpx.Client(verify=proxy.tls, timeout=90) as client:
             sent = [client.post(f"{proxy.url}{MOUNT}/upload", data=form, files={"file": photo}) for _ in range(4)]
         assert [each.status_code for each in sent] == [202] * 4
         assert len(closing.received) >= 1, "the stub was asked first for some"
 
 
-def test_proxy_blocks_metrics_and_redirects_to_tls(tmp_path: Path, units: tuple[Units, list[int], list[int]]) -> None:
+def test_proxy_blocks_metrics_and_redirects_to_tls(tmp_path: Path, site: Site) -> None:
     (tmp_path / "nginx").mkdir()
-    with nginx(tmp_path / "nginx", units[1]) as proxy, httpx.Client(verify=proxy.tls) as client:
+    with nginx(tmp_path / "nginx", site.web) as proxy, httpx.Client(verify=proxy.tls) as client:
         base = f"{proxy.url}{MOUNT}"
         assert client.get(f"{base}/readyz").status_code == 200
         for path in ("/metrics", "/metrics/", "//metrics", "/%6detrics", "/x/../metrics"):

@@ -6,8 +6,7 @@ import os
 import signal
 from pathlib import Path
 
-import httpx
-
+from tests.support import loopback
 from tests.support.live_files import live_files
 from tests.support.server import FAST, Server
 from tests.support.until import wait_until
@@ -37,14 +36,13 @@ def test_resumed_worker_removes_files_of_a_deleted_media_at_once(tmp_path: Path,
         web.stop()
         web.start()
         media = web.settled(job_id).json()["media"]
-        assert httpx.delete(f"{web.url}/media/{media['id']}", timeout=30).status_code == 204
+        assert loopback.delete(f"{web.url}/media/{media['id']}", timeout=30).status_code == 204
         assert public(data_dir) == []
         os.kill(pid, signal.SIGCONT)
         wait_until(lambda: "lease lost" in zombie.log.read_text(), "the worker must see that it lost the job")
         wait_until(lambda: public(data_dir) == [], "left: public files")
-        wait_until(
-            lambda: httpx.get(f"{web.url}{media['urls']['xs'].removeprefix('/image-pipeline')}").status_code == 404, ""
-        )
+        url = f"{web.url}{media['urls']['xs'].removeprefix('/image-pipeline')}"
+        wait_until(lambda: loopback.get(url).status_code == 404, "")
     finally:
         for service in (zombie, web):
             if service.process is not None:

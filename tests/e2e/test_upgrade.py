@@ -16,7 +16,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from mediagate.records import Database, PrismaRecords
@@ -25,6 +24,7 @@ from mediagate.testing.batches import a_batch
 from mediagate.testing.outputs import a_pipeline
 from mediagate.values import Event, EventType, Job, RejudgeAction, Rejudgement, Rejudging, new_id
 from mediagate_plugins.webhooks.deliveries import Deliveries
+from tests.support import loopback
 from tests.support.command import output_of
 from tests.support.databases import fresh_database
 from tests.support.server import FAST, LEASE, MOUNT, PYTHONPATH, Server
@@ -175,7 +175,7 @@ def media_ids(web: Server) -> Iterator[str]:
     """Yield the ids of all media."""
     cursor = ""
     while True:
-        page = httpx.get(f"{web.url}/media?sourceType=avatar{cursor}", timeout=30).json()
+        page = loopback.get(f"{web.url}/media?sourceType=avatar{cursor}", timeout=30).json()
         yield from (media["id"] for media in page["items"])
         if not page.get("nextCursor"):
             return
@@ -246,10 +246,10 @@ def test_idempotency_key_holds_across_releases(first_and_second: tuple[Server, S
 def test_direct_upload_passes_through_both_releases(first_and_second: tuple[Server, Server], photo: bytes) -> None:
     first, second = first_and_second
     declaration = {"sourceType": "avatar", "sourceId": "user-1", "contentType": "image/jpeg", "size": len(photo)}
-    target = httpx.post(f"{first.url}/uploads", json=declaration, timeout=30).json()
+    target = loopback.post(f"{first.url}/uploads", json=declaration, timeout=30).json()
     content = f"{second.url}{target['url'].removeprefix(MOUNT)}"
-    assert httpx.put(content, content=photo, headers=target["headers"], timeout=30).status_code == 204
-    done = httpx.post(f"{first.url}{target['completeUrl'].removeprefix(MOUNT)}", timeout=30)
+    assert loopback.put(content, content=photo, headers=target["headers"], timeout=30).status_code == 204
+    done = loopback.post(f"{first.url}{target['completeUrl'].removeprefix(MOUNT)}", timeout=30)
     assert second.settled(done.json()["jobId"]).json()["status"] == "COMPLETE"
 
 
@@ -257,20 +257,20 @@ def test_url_of_a_private_file_is_valid_in_both_releases(first_and_second: tuple
     first, second = first_and_second
     status = first.settled(accepted_by(first, photo, source_type="document")).json()
     url = status["media"]["urls"]["xs"].removeprefix(MOUNT)
-    assert httpx.get(f"{second.url}{url}", timeout=30).status_code == 200
-    assert httpx.get(f"{second.url}{url.partition('?')[0]}", timeout=30).status_code == 404
+    assert loopback.get(f"{second.url}{url}", timeout=30).status_code == 200
+    assert loopback.get(f"{second.url}{url.partition('?')[0]}", timeout=30).status_code == 404
 
 
 def test_earlier_release_serves_and_deletes_files_of_further_formats(webs: dict[str, Server], photo: bytes) -> None:
     earlier, later = webs[EARLIER], webs[LATER]
     media = later.settled(accepted_by(later, photo, source_id="formats")).json()["media"]
     assert [file["name"] for file in media["variants"]] == ["xs", "xs.jpeg"]
-    seen = httpx.get(f"{earlier.url}/media/{media['id']}", timeout=30).json()
+    seen = loopback.get(f"{earlier.url}/media/{media['id']}", timeout=30).json()
     assert set(seen["urls"]) == {"xs", "xs.jpeg"}
     urls = [f"{earlier.url}{url.removeprefix(MOUNT)}" for url in seen["urls"].values()]
-    assert [httpx.get(url, timeout=30).headers["Content-Type"] for url in urls] == ["image/webp", "image/jpeg"]
-    assert httpx.delete(f"{earlier.url}/media/{media['id']}", timeout=30).status_code == 204
-    assert [httpx.get(url, timeout=30).status_code for url in urls] == [404, 404]
+    assert [loopback.get(url, timeout=30).headers["Content-Type"] for url in urls] == ["image/webp", "image/jpeg"]
+    assert loopback.delete(f"{earlier.url}/media/{media['id']}", timeout=30).status_code == 204
+    assert [loopback.get(url, timeout=30).status_code for url in urls] == [404, 404]
 
 
 def test_earlier_release_continues_on_the_database_of_a_later_one(
@@ -290,21 +290,36 @@ def test_earlier_release_continues_on_the_database_of_a_later_one(
         site.run(EARLIER, "doctor", GATE)
 
 
-def test_earlier_worker_leaves_published_pictures_to_be_judged_again_alone(
-    kind: str, tmp_path: Path, release_python: Path, photo: bytes
-) -> None:
-    with a_site(kind, tmp_path, release_python) as site:
-        site.migrate_to_later(tmp_path / "migrations")
-        earlier = site.start(EARLIER, "serve")
+@pytest.fixture(scope="module")
+def earlier_alone(
+    kind: str, tmp_path_factory: pytest.TempPathFactory, release_python: Path
+) -> Iterator[tuple[Site, Server]]:
+    """A database that a later release has migrated, with processes of the earlier one alone."""
+    folder = tmp_path_factory.mktemp("earlier")
+    with a_site(kind, folder, release_python) as site:
+        site.migrate_to_later(folder / "migrations")
+        web = site.start(EARLIER, "serve")
         site.start(EARLIER, "worker")
-        jobs = [accepted_by(earlier, photo) for _ in range(2)]
-        assert {earlier.settled(job).json()["status"] for job in jobs} == {"COMPLETE"}
-        begun = asyncio.run(a_pass(site.database, jobs[0]))
-        # Its lease has expired: a worker that knew it would claim it at once.
-        jobs += [accepted_by(earlier, photo) for _ in range(5)]
-        assert {earlier.settled(job).json()["status"] for job in jobs} == {"COMPLETE"}, site.logs()
-        wait_until(lambda: len(site.notes("ended")) == len(jobs), "each job's end should be noted")
-        assert asyncio.run(a_pass(site.database, jobs[0])) == begun
+        yield site, web
+
+
+def completed(site: Site, web: Server, photo: bytes, *, count: int) -> list[str]:
+    """Upload photos and wait until their jobs have ended, with their hooks; return the ids."""
+    jobs = [accepted_by(web, photo) for _ in range(count)]
+    assert {web.settled(job).json()["status"] for job in jobs} == {"COMPLETE"}, site.logs()
+    wait_until(lambda: {job for _, job, _ in site.notes("ended")} >= set(jobs), "each job's end should be noted")
+    return jobs
+
+
+def test_earlier_worker_leaves_published_pictures_to_be_judged_again_alone(
+    earlier_alone: tuple[Site, Server], photo: bytes
+) -> None:
+    site, earlier = earlier_alone
+    job, _ = completed(site, earlier, photo, count=2)
+    begun = asyncio.run(a_pass(site.database, job))
+    # Its lease has expired: a worker that knew it would claim it at once.
+    completed(site, earlier, photo, count=5)
+    assert asyncio.run(a_pass(site.database, job)) == begun
 
 
 async def a_pass(database: str, job_id: str) -> tuple[Rejudging, Rejudgement]:
@@ -327,22 +342,17 @@ async def a_pass(database: str, job_id: str) -> tuple[Rejudging, Rejudgement]:
         await records.close()
 
 
-def test_earlier_worker_leaves_pipelines_alone(kind: str, tmp_path: Path, release_python: Path, photo: bytes) -> None:
-    with a_site(kind, tmp_path, release_python) as site:
-        site.migrate_to_later(tmp_path / "migrations")
-        earlier = site.start(EARLIER, "serve")
-        site.start(EARLIER, "worker")
-        before = asyncio.run(some_pipelines(site.database))
-        jobs = [accepted_by(earlier, photo) for _ in range(5)]
-        assert {earlier.settled(job).json()["status"] for job in jobs} == {"COMPLETE"}, site.logs()
-        wait_until(lambda: len(site.notes("ended")) == len(jobs), "each job's end should be noted")
-        site.run(EARLIER, "janitor", GATE)
-        # They are listed without an error, too.
-        listed = httpx.get(f"{earlier.url}/jobs", timeout=30).json()["items"]
-        seen = {job["jobId"]: job["status"] for job in listed if job["jobId"] in before}
-        assert seen == {job.id: job.status for job in before.values()}
-        assert asyncio.run(get_pipelines(site.database, before)) == before
-        assert asyncio.run(claimed_pipelines(site.database)) == set(before)
+def test_earlier_worker_leaves_pipelines_alone(earlier_alone: tuple[Site, Server], photo: bytes) -> None:
+    site, earlier = earlier_alone
+    before = asyncio.run(some_pipelines(site.database))
+    completed(site, earlier, photo, count=5)
+    site.run(EARLIER, "janitor", GATE)
+    # They are listed without an error, too.
+    listed = loopback.get(f"{earlier.url}/jobs", timeout=30).json()["items"]
+    seen = {job["jobId"]: job["status"] for job in listed if job["jobId"] in before}
+    assert seen == {job.id: job.status for job in before.values()}
+    assert asyncio.run(get_pipelines(site.database, before)) == before
+    assert asyncio.run(claimed_pipelines(site.database)) == set(before)
 
 
 async def some_pipelines(database: str) -> dict[str, Job]:

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 
+from tests.support import loopback
 from tests.support.server import ROOT
 from tests.support.upload_server import LIMITS
 
@@ -86,7 +86,7 @@ def status_of(connection: socket.socket) -> int:
 
 
 def test_upload_connection_is_reused_after_success_and_refusal(server: Runtime, photo: bytes) -> None:
-    with httpx.Client() as client:
+    with loopback.client() as client:
         for _ in range(3):
             answer = client.post(server.url, data=FORM, files={"file": ("a.jpg", photo)})
             assert answer.status_code == 200
@@ -107,7 +107,7 @@ def test_413_reaches_a_client_that_reads_only_after_sending(server: Runtime, ove
     length = {} if chunked else {"Content-Length": str(sum(map(len, pieces)))}
     headers = {"Content-Type": "multipart/form-data; boundary=B", **length}
     before = server.peak_mb()
-    answer = httpx.post(server.url, content=iter(pieces), headers=headers, timeout=60)
+    answer = loopback.post(server.url, content=iter(pieces), headers=headers, timeout=60)
     assert (answer.status_code, answer.json()["code"]) == (413, "upload_too_large")
     assert answer.headers["content-type"] == "application/problem+json"
     assert server.peak_mb() - before < 40
@@ -204,7 +204,7 @@ def test_cut_connection_leaves_no_spool_file(server: Runtime, sent: int) -> None
         connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body[:sent])
         time.sleep(0.2)
     server.wait_until_empty()
-    assert httpx.post(server.url, data=FORM, files={"file": ("a.jpg", b"x")}).status_code == 200
+    assert loopback.post(server.url, data=FORM, files={"file": ("a.jpg", b"x")}).status_code == 200
 
 
 @pytest.mark.parametrize("length", [b"-1", b"9" * 40, b"5, 6", b"0x10", b""])
@@ -218,7 +218,7 @@ def test_invalid_content_length_is_refused(server: Runtime, length: bytes) -> No
 
 def test_multipart_limits_tiny_parts_but_not_tiny_chunks(server: Runtime) -> None:
     part = b'--B\r\nContent-Disposition: form-data; name="f"\r\n\r\n\r\n'
-    answer = httpx.post(
+    answer = loopback.post(
         server.url, content=part * 5000 + FIELDS + END, headers={"Content-Type": "multipart/form-data; boundary=B"}
     )
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_upload")
@@ -242,7 +242,7 @@ def test_memory_stays_flat_during_eight_concurrent_uploads(server: Runtime) -> N
     statuses: list[int] = []
 
     def upload() -> None:
-        statuses.append(httpx.post(server.url, data=FORM, files={"file": ("a", content)}, timeout=60).status_code)
+        statuses.append(loopback.post(server.url, data=FORM, files={"file": ("a", content)}, timeout=60).status_code)
 
     threads = [threading.Thread(target=upload) for _ in range(8)]
     for thread in threads:

@@ -27,6 +27,7 @@ from mediagate.http.files import serve_file
 from mediagate.observe import Observer
 from mediagate.storage import FilesystemStorage, MemoryStorage, Storage, streaming
 from mediagate.storage.observation import observed
+from tests.support import loopback
 
 pytestmark = pytest.mark.anyio
 
@@ -129,7 +130,7 @@ def test_download_to_stalled_reader_is_aborted(
         with pytest.raises(OSError):
             while True:
                 stalled.sendall(b"x" * 65536)
-        assert len(httpx.get(f"http://127.0.0.1:{port}/{KEY}").content) == SIZE
+        assert len(loopback.get(f"http://127.0.0.1:{port}/{KEY}").content) == SIZE
     assert [r.levelname for r in caplog.records if r.name == "mediagate.files"] == ["INFO"]
     assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
 
@@ -158,16 +159,16 @@ def test_downloads_beyond_the_limit_answer_503_until_a_place_is_free(
         url = f"http://127.0.0.1:{port}/{KEY}"
         stalled = [stack.enter_context(asked(port)) for _ in range(3)]
         until(lambda: storage.open == 3)
-        refused = httpx.get(url)
+        refused = loopback.get(url)
         assert (refused.status_code, refused.json()["code"]) == (503, "too_many_downloads")
         assert refused.json()["retryable"]
         assert int(refused.headers["Retry-After"]) >= 1
-        etag = httpx.head(url).headers["ETag"]
-        assert httpx.get(url, headers={"If-None-Match": etag}).status_code == 304
+        etag = loopback.head(url).headers["ETag"]
+        assert loopback.get(url, headers={"If-None-Match": etag}).status_code == 304
         for connection in stalled:
             connection.close()
         until(lambda: storage.open == 0)
-        assert len(httpx.get(url).content) == SIZE
+        assert len(loopback.get(url).content) == SIZE
 
 
 def test_overdue_download_is_aborted_to_admit_another(
@@ -178,7 +179,7 @@ def test_overdue_download_is_aborted_to_admit_another(
     with served(gate) as port, asked(port) as one, asked(port) as other:
         url = f"http://127.0.0.1:{port}/{KEY}"
         until(lambda: storage.open == 2)
-        until(lambda: httpx.get(url).status_code == 200)
+        until(lambda: loopback.get(url).status_code == 200)
         until(lambda: storage.open == 1)
         assert len([reader for reader in (one, other) if was_cut(reader)]) == 1
 
@@ -191,7 +192,7 @@ def test_downloads_of_one_address_are_limited_to_its_share(
     with served(gate) as port, asked(port):
         until(lambda: storage.open == 1)
         url = f"http://127.0.0.1:{port}/{KEY}"
-        assert httpx.get(url).json()["code"] == "too_many_downloads"
+        assert loopback.get(url).json()["code"] == "too_many_downloads"
         elsewhere = httpx.HTTPTransport(local_address="127.0.0.2")
         with httpx.Client(transport=elsewhere) as client:
             assert len(client.get(url).content) == SIZE

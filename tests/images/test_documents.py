@@ -45,7 +45,7 @@ from tests.support.documents import (
     words,
     written,
 )
-from tests.support.forked import MIB, image_processes
+from tests.support.forked import MIB, SHARED, image_processes
 from tests.support.recipes import OPERATIONS, opened
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -55,7 +55,14 @@ RENDER = {"op": "render", "dpi": 150}
 
 @asynccontextmanager
 async def pool_of(*, timeout_s: float = 20, memory_bytes: int = 512 * MIB) -> AsyncIterator[ImagePool]:
-    pool = ImagePool(processes=1, memory_bytes=memory_bytes, timeout_s=timeout_s, moderator=None, operations=OPERATIONS)
+    pool = ImagePool(
+        processes=1,
+        memory_bytes=memory_bytes,
+        timeout_s=timeout_s,
+        moderator=None,
+        server=SHARED,
+        operations=OPERATIONS,
+    )
     try:
         await pool.open()
         yield pool

@@ -48,7 +48,7 @@ def fork_server() -> int:
 
 
 async def test_stopped_fork_server_is_replaced(path: Path) -> None:
-    async with opened(Poison(), processes=1) as pool, asyncio.timeout(ENOUGH_S):
+    async with opened(Poison(), processes=1, server=None) as pool, asyncio.timeout(ENOUGH_S):
         server = fork_server()
         send(signal.SIGSTOP, server)
         await asyncio.to_thread(until_dead, server)
@@ -58,7 +58,7 @@ async def test_stopped_fork_server_is_replaced(path: Path) -> None:
 
 
 async def test_probes_waiting_for_a_stopped_fork_server_succeed(path: Path) -> None:
-    async with opened(processes=0) as pool, asyncio.timeout(ENOUGH_S):
+    async with opened(processes=0, server=None) as pool, asyncio.timeout(ENOUGH_S):
         readers = image_processes()
         send(signal.SIGSTOP, fork_server())
         send(signal.SIGKILL, *readers)  # their parent is stopped, so it cannot report their end
@@ -70,7 +70,7 @@ async def test_probes_waiting_for_a_stopped_fork_server_succeed(path: Path) -> N
 
 
 async def test_render_recovers_after_fork_server_is_stopped_or_killed(path: Path) -> None:
-    async with opened(Poison(hang), processes=1) as pool, asyncio.timeout(ENOUGH_S):
+    async with opened(Poison(hang), processes=1, server=None) as pool, asyncio.timeout(ENOUGH_S):
         rendering = asyncio.create_task(pool.render(POISONED, Source()))
         await asyncio.sleep(0.3)
         send(signal.SIGSTOP, fork_server(), *image_processes())
@@ -83,7 +83,7 @@ async def test_render_recovers_after_fork_server_is_stopped_or_killed(path: Path
 
 
 async def test_pool_closes_with_a_stopped_fork_server() -> None:
-    async with asyncio.timeout(ENOUGH_S), opened(processes=1):
+    async with asyncio.timeout(ENOUGH_S), opened(processes=1, server=None):
         send(signal.SIGSTOP, fork_server())
 
 
@@ -98,7 +98,7 @@ def test_closed_fork_server_refuses_forks_without_leaking_descriptors() -> None:
 
 
 async def test_stopped_reader_is_replaced_without_failing_probes(path: Path) -> None:
-    async with opened(processes=0) as pool, asyncio.timeout(ENOUGH_S):
+    async with opened(processes=0, server=None) as pool, asyncio.timeout(ENOUGH_S):
         stopped, other = image_processes()
         send(signal.SIGSTOP, stopped)
         for _ in range(3):
@@ -108,14 +108,14 @@ async def test_stopped_reader_is_replaced_without_failing_probes(path: Path) -> 
 
 
 async def test_probe_gets_a_new_reader_if_all_readers_are_stopped(path: Path) -> None:
-    async with opened(processes=0) as pool, asyncio.timeout(ENOUGH_S):
+    async with opened(processes=0, server=None) as pool, asyncio.timeout(ENOUGH_S):
         send(signal.SIGSTOP, *image_processes())
         assert (await pool.probe(path, Source())).width == 128
 
 
 async def test_probe_is_retryable_after_two_unresponsive_readers(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mediagate.images.pool.PROBE_S", 0.0)
-    async with opened(processes=0) as pool, asyncio.timeout(ENOUGH_S):
+    async with opened(processes=0, server=None) as pool, asyncio.timeout(ENOUGH_S):
         with pytest.raises(ImageReadersBusy) as busy:
             await pool.probe(path, Source())
         assert busy.value.retryable
@@ -132,7 +132,7 @@ async def test_slow_header_is_refused_by_cpu_time_and_its_reader_is_replaced(
 ) -> None:
     monkeypatch.setattr("mediagate.images.pool.PROBE_S", 30)
     slow = padded(path, tmp_path / "slow.jpg")
-    async with opened(processes=0) as pool, asyncio.timeout(ENOUGH_S):
+    async with opened(processes=0, server=None) as pool, asyncio.timeout(ENOUGH_S):
         assert (await pool.probe(slow, Source())).width == 128
         readers = image_processes()
         with monkeypatch.context() as patch:

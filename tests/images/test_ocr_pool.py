@@ -15,7 +15,7 @@ from mediagate.images.operations import parse
 from mediagate.observe import ImageProcessEnd, Observer
 from mediagate.values import Produced
 from tests.support.charts import saved
-from tests.support.forked import MIB, image_processes
+from tests.support.forked import MIB, SHARED, image_processes
 from tests.support.printed import LINES, page
 from tests.support.recipes import OPERATIONS
 from tests.support.tessdata import need_language
@@ -40,6 +40,7 @@ async def pool_of(memory_bytes: int, observer: Observer | None = None) -> AsyncI
         memory_bytes=memory_bytes,
         timeout_s=60,
         moderator=None,
+        server=SHARED,
         operations=OPERATIONS,
         observer=observer or Observer(),
     )

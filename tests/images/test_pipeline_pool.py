@@ -22,7 +22,7 @@ from mediagate_plugins.nudenet import nudenet
 from tests.images.operations.test_watermark import font_bytes
 from tests.images.test_pipeline import LOUD, Contrast, hidden, revealing
 from tests.support.charts import ramp, saved
-from tests.support.forked import MIB, image_processes
+from tests.support.forked import MIB, SHARED, image_processes
 from tests.support.lies import VERDICT, pipe
 from tests.support.photos import ASTRONAUT, DATA
 from tests.support.recipes import CHEAP, OPERATIONS, Nothing, opened, with_misbehaving
@@ -46,7 +46,12 @@ async def pool_of(
     memory_bytes: int = 512 * MIB,
 ) -> AsyncIterator[ImagePool]:
     pool = ImagePool(
-        processes=1, memory_bytes=memory_bytes, timeout_s=timeout_s, moderator=moderator, operations=operations
+        processes=1,
+        memory_bytes=memory_bytes,
+        timeout_s=timeout_s,
+        moderator=moderator,
+        server=SHARED,
+        operations=operations,
     )
     try:
         await pool.open()

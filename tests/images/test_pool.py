@@ -258,7 +258,7 @@ async def test_stopped_process_is_replaced_at_its_time_limit() -> None:
 
 
 async def test_probe_answers_while_every_renderer_is_busy(data: Path) -> None:
-    async with opened(Poison(poison.hang), processes=1, timeout_s=3) as pool:
+    async with opened(Poison(poison.hang), processes=1, timeout_s=1) as pool:
         rendering = asyncio.gather(*(pool.render(POISONED, Source()) for _ in range(2)), return_exceptions=True)
         await asyncio.sleep(0.2)
         started = time.monotonic()
@@ -329,7 +329,7 @@ async def test_pool_open_fails_if_the_moderator_cannot_be_pickled() -> None:
 
 async def test_image_processes_ignore_sigint() -> None:
     others = set(children(os.getpid()))
-    async with opened(Poison(poison.sleep)) as pool:
+    async with opened(Poison(poison.sleep), server=None) as pool:
         rendering = asyncio.create_task(pool.render(POISONED, Source()))
         await asyncio.sleep(0.3)
         for process in [*image_processes(), *set(children(os.getpid())) - others]:
@@ -428,7 +428,7 @@ def test_moderator_defined_in_the_script_is_refused_with_advice(tmp_path: Path) 
 
 async def test_killed_fork_server_is_replaced_with_its_processes(data: Path) -> None:
     others = set(children(os.getpid()))
-    async with opened(Poison(), processes=2) as pool:
+    async with opened(Poison(), processes=2, server=None) as pool:
         (server,) = set(children(os.getpid())) - others
         before = image_processes()
         os.kill(server, signal.SIGKILL)

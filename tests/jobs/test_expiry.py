@@ -17,6 +17,7 @@ from mediagate.jobs.janitor import Findings
 from mediagate.records import PrismaRecords, Settlement
 from mediagate.testing.record_samples import a_job, a_media
 from mediagate.values import DirectUpload, UploadFields, new_id, utcnow
+from tests.support.forked import SHARED
 
 pytestmark = pytest.mark.anyio
 
@@ -140,6 +141,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Swept:
     folder = tmp_path_factory.mktemp("swept")
     settings = Settings(data_dir=folder, worker=False, image_processes=1, staging_ttl_s=3600, orphan_grace_s=60)
     gate = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
+    gate.fork_server = SHARED
     return asyncio.run(sweep_beside_a_writer(gate))
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from mediagate import MediaGate, Settings, Source
 from mediagate.cli.doctor import examine
+from tests.support.forked import SHARED
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -77,7 +78,9 @@ async def test_restored_dump_removes_no_newer_files(
             data_dir=tmp_path / "data", database_url=live, migrate=True, image_processes=1, worker=worker,
             orphan_grace_s=0, staging_ttl_s=1,
         )  # fmt: skip
-        return MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
+        made = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
+        made.fork_server = SHARED
+        return made
 
     async def complete(gate: MediaGate, name: str) -> None:
         job = await gate.upload(photo, source_type="avatar", source_id=name)

@@ -16,6 +16,7 @@ from mediagate.errors import ConfigError, MediaDeleted, MediaNotFound
 from mediagate.records import MemoryRecords
 from mediagate.storage import MemoryStorage
 from mediagate.values import utcnow
+from tests.support.forked import SHARED
 from tests.support.mounted import client_of
 
 pytestmark = pytest.mark.anyio
@@ -66,6 +67,7 @@ class Life:
 def life(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, photo: bytes) -> Life:
     settings = Settings(data_dir=tmp_path_factory.mktemp("life"), image_processes=1)
     gate = MediaGate(sources=SOURCES, settings=settings, moderation="off")
+    gate.fork_server = SHARED
     if request.param:
         gate.decorate(RECORDS, MemoryRecords())
         gate.decorate(STORAGE, MemoryStorage())

@@ -22,6 +22,7 @@ from mediagate.records.client.engine._query import AsyncQueryEngine
 from mediagate.storage import MemoryStorage
 from mediagate.testing.record_samples import LEASE, a_job, a_media, claimed_job, published_media, waiting_job
 from mediagate.values import JobState, JobStatus, Stage, utcnow
+from tests.support.forked import SHARED
 from tests.support.load import stretched
 
 pytestmark = pytest.mark.anyio
@@ -63,6 +64,7 @@ async def serving(
         settings=Settings(data_dir=tmp_path, **{"worker": False, "image_processes": 1, **settings}),
         moderation="off",
     )
+    gate.fork_server = SHARED
     gate.decorate(RECORDS, records)
     gate.decorate(STORAGE, MemoryStorage())
     transport = httpx.ASGITransport(app=gate, raise_app_exceptions=True)

@@ -22,6 +22,7 @@ from mediagate.errors import ConfigError, InvalidParameter, RecordsUnavailable
 from mediagate.records import MemoryRecords, PrismaRecords
 from mediagate.values import utcnow
 from mediagate_plugins.api_keys import API_KEYS, ApiKeys, NewKey, api_keys
+from tests.support.forked import SHARED
 from tests.support.mounted import client_of
 from tests.support.owners import FORM
 
@@ -34,6 +35,7 @@ def gate_on(path: Path, *, database: str | None = None, cache_s: float = 5.0) ->
         settings=Settings(data_dir=path, database_url=database, migrate=True, worker=False),
         moderation="off",
     )
+    gate.fork_server = SHARED
     gate.register(api_keys, cache_s=cache_s)
     return gate
 

@@ -21,6 +21,7 @@ from mediagate.testing.record_samples import LEASE
 from mediagate.values import JobStatus
 from mediagate_plugins.webhooks import WEBHOOKS, Callbacks, Endpoint, webhooks
 from mediagate_plugins.webhooks.schema import event_schema
+from tests.support.forked import SHARED
 from tests.support.pipelines import SMALL, WORK, runs_pipelines
 from tests.support.receiver import SECRET, Receiver, receiving
 
@@ -38,6 +39,7 @@ async def open_gate(data_dir: Path, receiver: Receiver, *events: str, worker: bo
         settings=Settings(data_dir=data_dir, public_base_url=BASE, image_processes=1, migrate=True, worker=worker),
         moderation="off",
     )
+    gate.fork_server = SHARED
     gate.decorate(STORAGE, MemoryStorage())
     endpoint = Endpoint(receiver.url, [SECRET], events=events, insecure_http=True, private_networks=("127.0.0.0/8",))
     gate.register(webhooks, endpoints={"app": endpoint}, callbacks=Callbacks([OTHER], hosts=["hooks.example"]))

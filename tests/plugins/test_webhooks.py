@@ -35,6 +35,7 @@ from mediagate_plugins.webhooks import WEBHOOKS, Callbacks, Delivery, Endpoint, 
 from mediagate_plugins.webhooks.deliveries import Deliveries
 from mediagate_plugins.webhooks.schedule import JITTER, PAUSES_S, pause, retry_after_s
 from tests.support import receiver as behave
+from tests.support.forked import SHARED
 from tests.support.ports import free_port
 from tests.support.receiver import Received, Receiver, receiving
 
@@ -105,6 +106,7 @@ def make_gate(data_dir: Path, *, worker: bool = False, **settings: Any) -> Media
         ),
         moderation="off",
     )
+    gate.fork_server = SHARED
     gate.decorate(STORAGE, MemoryStorage())
     return gate
 
@@ -812,6 +814,7 @@ async def test_webhooks_with_wrong_options_stop_the_boot(tmp_path: Path) -> None
         ({"avatar": Source()}, None),
     ):
         gate = MediaGate(sources=sources, settings=cdn, moderation="off")
+        gate.fork_server = SHARED
         gate.register(webhooks, endpoints={"app": endpoint})
         if relative is None:
             async with gate:

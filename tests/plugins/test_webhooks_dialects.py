@@ -31,6 +31,7 @@ from mediagate_plugins.dialects.imagepipeline import imagepipeline
 from mediagate_plugins.pipelines import pipelines
 from mediagate_plugins.webhooks import WEBHOOKS, Callbacks, Endpoint, webhooks
 from mediagate_plugins.webhooks.schema import event_schema
+from tests.support.forked import SHARED
 from tests.support.moderators import REJECTS, Scripted
 from tests.support.pipeline_site import PRESETS, file_of
 from tests.support.pipelines import DAY, SMALL, a_png, end_next
@@ -88,6 +89,7 @@ def make_gate(data_dir: Path, receivers: Receivers, *, dialect: bool = True, **o
         sources={"work": Source(visibility="private", ttl=DAY, reject={"NUDE": 0.5})},
         settings=Settings(data_dir=data_dir, public_base_url=BASE, **settings),
     )
+    gate.fork_server = SHARED
     gate.decorate(MODERATOR, Scripted())
     gate.decorate(STORAGE, MemoryStorage())
     gate.register(pipelines, presets=PRESETS)

@@ -14,6 +14,7 @@ from mediagate import STORAGE, MediaGate, Settings
 from mediagate.storage import MemoryStorage
 from mediagate_plugins.webhooks import Endpoint, webhooks
 from mediagate_plugins.webhooks.schema import event_schema
+from tests.support.forked import SHARED
 from tests.support.pipelines import BRANCHES, SMALL, WORK, runs_pipelines
 from tests.support.receiver import receiving
 
@@ -30,6 +31,7 @@ async def test_completed_pipeline_tells_the_file_of_its_only_output(tmp_path: Pa
         moderation="off",
         credits={"resize": 3},
     )
+    gate.fork_server = SHARED
     gate.decorate(STORAGE, MemoryStorage())
     runs_pipelines(gate)
     with receiving() as receiver:

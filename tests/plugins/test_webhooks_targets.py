@@ -24,6 +24,8 @@ from mediagate.outbound.addresses import may_be_reached
 from mediagate.outbound.resolver import THREADS, Resolver
 from mediagate.values import utcnow
 from mediagate_plugins.webhooks import WEBHOOKS, Callbacks, Endpoint, webhooks
+from tests.support import loopback
+from tests.support.forked import SHARED
 from tests.support.receiver import Behaviour, Receiver, answer, hang, receiving
 from tests.support.until import until
 
@@ -103,6 +105,7 @@ def make_gate(data_dir: Path, *, worker: bool = False, **options: Any) -> MediaG
         data_dir=data_dir, public_base_url=BASE, worker=worker, image_processes=1, max_attempts=1, drain_timeout_s=0
     )
     gate = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
+    gate.fork_server = SHARED
     gate.register(webhooks, **options)
     return gate
 
@@ -133,7 +136,7 @@ async def test_webhook_connects_to_the_address_that_was_checked(tmp_path: Path, 
             assert (len(allowed.received), len(forbidden.received)) == (1, 0)
             (waiting,) = await gate[WEBHOOKS].find(status="pending")
             assert waiting.error == f"the host resolves to 127.0.0.1, {REFUSAL}"
-        await asyncio.to_thread(httpx.post, url)
+        await asyncio.to_thread(loopback.post, url)
         assert len(forbidden.received) == 1, "a client with a lookup of its own would reach the forbidden host"
 
 

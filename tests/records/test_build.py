@@ -131,6 +131,12 @@ def test_import_of_mediagate_loads_neither_the_generated_client_nor_pillow_nor_o
     assert not heavy & set(done.stdout.split())
 
 
+def test_import_of_the_image_processes_loads_no_settings() -> None:
+    program = "import sys; from mediagate.images import process, render, pipeline; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert {"mediagate.config.sources", "pydantic_settings"} & set(done.stdout.split()) == {"mediagate.config.sources"}
+
+
 def test_generated_client_loads_neither_a_command_line_of_httpx_nor_a_toml_parser() -> None:
     program = "import sys; from mediagate.records import PrismaRecords; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

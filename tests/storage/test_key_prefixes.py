@@ -16,6 +16,7 @@ from mediagate.jobs import adopt
 from mediagate.storage import FilesystemStorage, KeyPrefixes, MemoryStorage
 from mediagate.testing import check_storage
 from mediagate.values import SERVED, STAGING
+from tests.support.forked import SHARED
 from tests.support.mounted import client_of
 from tests.support.pipelines import SMALL, WORK, runs_pipelines
 
@@ -111,6 +112,7 @@ async def opened(folder: Path, **settings: Any) -> AsyncIterator[MediaGate]:
     gate = MediaGate(
         sources={"avatar": Source()}, settings=Settings(data_dir=folder, worker=False, **settings), moderation="off"
     )
+    gate.fork_server = SHARED
     async with gate:
         yield gate
 
@@ -142,6 +144,7 @@ async def test_gate_refuses_files_with_other_prefixes_until_they_are_adopted(
 
 async def test_storage_that_knows_no_prefixes_is_refused_with_them(tmp_path: Path) -> None:
     gate = MediaGate(sources={"avatar": Source()}, settings=Settings(data_dir=tmp_path, **OTHERS), moderation="off")
+    gate.fork_server = SHARED
     gate.decorate(STORAGE, MemoryStorage())
     with pytest.raises(ConfigError, match=r"^staging_prefix, media_prefix, .*: this storage uses staging=staging"):
         await gate.open()

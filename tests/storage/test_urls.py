@@ -18,6 +18,7 @@ import pytest
 from mediagate import STORAGE, MediaGate, Settings, Source, VariantSpec
 from mediagate.errors import ConfigError, FileNotServed, UrlExpired
 from mediagate.storage import FilesystemStorage, FileUrls, MemoryStorage, url_secrets
+from tests.support.forked import SHARED
 
 pytestmark = pytest.mark.anyio
 
@@ -156,10 +157,12 @@ async def test_expired_url_answers_403(make_gate: MakeGate, photo: bytes) -> Non
 async def test_media_of_unconfigured_source_are_private(tmp_path: Path, photo: bytes) -> None:
     settings = Settings(data_dir=tmp_path, image_processes=1)
     both = MediaGate(sources=SOURCES, settings=settings, moderation="off")
+    both.fork_server = SHARED
     async with client_of(both) as client:
         private = (await uploaded(client, photo, "document")).json()["media"]
         public = (await uploaded(client, photo, "avatar")).json()["media"]
     rest = MediaGate(sources={"post": Source()}, settings=settings, moderation="off")
+    rest.fork_server = SHARED
     async with client_of(rest) as client:
         for media in (private, public):
             assert (await client.get(media["urls"]["sm"].partition("?")[0])).status_code == 404

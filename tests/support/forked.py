@@ -21,13 +21,20 @@ SILENT = Observer()
 
 
 class SharedForkServer(ForkServer):
-    """A fork server that outlives the gates that use it."""
+    """A fork server that outlives the gates and pools that use it."""
 
     def close(self) -> None:
         """Do nothing: a gate has ended its own image processes when it closes its fork server."""
 
     def end(self) -> None:
         super().close()
+
+
+SHARED = SharedForkServer()
+"""The parent of image processes in all tests that do not look at it: loading the decoders takes longer than most tests.
+
+The fixture ``fork_server`` ends it with the session.
+"""
 
 
 @asynccontextmanager
@@ -38,9 +45,16 @@ async def opened(
     timeout_s: float = 30,
     memory_bytes: int = 512 * MIB,
     observer: Observer = SILENT,
+    server: ForkServer | None = SHARED,
 ) -> AsyncIterator[ImagePool]:
+    """Run a pool for the length of a block; without a ``server`` it starts its own."""
     pool = ImagePool(
-        processes=processes, memory_bytes=memory_bytes, timeout_s=timeout_s, moderator=moderator, observer=observer
+        processes=processes,
+        memory_bytes=memory_bytes,
+        timeout_s=timeout_s,
+        moderator=moderator,
+        observer=observer,
+        server=server,
     )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(pool.close)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.support import loopback
 from tests.support.load import stretched
 from tests.support.ports import free_port
 from tests.support.server import PYTHONPATH, ROOT, alive, children
@@ -108,13 +109,13 @@ class Host:
         """Return whether it answers."""
         assert self.process.poll() is None, self.log.read_text()[-4000:]
         with contextlib.suppress(httpx.TransportError):
-            return httpx.get(f"{self.base}/readyz", timeout=30).status_code == 200
+            return loopback.get(f"{self.base}/readyz", timeout=30).status_code == 200
         return False
 
     def upload(self, picture: bytes) -> dict[str, str]:
         """Upload a picture and return the answer."""
         form = {"sourceType": "avatar", "sourceId": "u1"}
-        sent = httpx.post(f"{self.base}/upload", data=form, files={"file": ("cat.png", picture)}, timeout=30)
+        sent = loopback.post(f"{self.base}/upload", data=form, files={"file": ("cat.png", picture)}, timeout=30)
         assert sent.status_code == 202, f"{sent.text}\n{self.log.read_text()[-4000:]}"
         answer: dict[str, str] = sent.json()
         return answer

@@ -15,6 +15,7 @@ import httpx
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support import loopback
 from tests.support.ports import free_port
 from tests.support.server import MOUNT, PYTHONPATH, children
 
@@ -24,7 +25,7 @@ Samples = dict[str, float]
 
 def samples(url: str) -> Samples:
     """Return the ``mediagate_*`` samples that a process exposes."""
-    text = httpx.get(url, timeout=30).text
+    text = loopback.get(url, timeout=30).text
     return {
         ":".join([sample.name, *(sample.labels[label] for label in sorted(sample.labels))]): sample.value
         for family in text_string_to_metric_families(text)
@@ -96,7 +97,7 @@ def processes(folder: Path, **env: str) -> Iterator[Callable[..., Process]]:
 
 
 def upload(port: int, photo: bytes, source_type: str = "avatar", **headers: str) -> httpx.Response:
-    return httpx.post(
+    return loopback.post(
         f"http://127.0.0.1:{port}{MOUNT}/upload",
         data={"sourceType": source_type, "sourceId": "u1"}, files={"file": ("a.jpg", photo)},
         headers=headers, timeout=60,

@@ -21,6 +21,7 @@ from mediagate.images import ForkServer
 from mediagate.values import PUBLISHED, STAGING
 from mediagate_plugins.api_keys import API_KEYS, api_keys
 from mediagate_plugins.rate_limit import rate_limit
+from tests.support import loopback
 
 SIZES = {"sm": VariantSpec(width=64), "md": VariantSpec(width=96)}
 SOURCES = {"avatar": Source(variants=SIZES), "document": Source(variants=SIZES, visibility="private")}
@@ -180,6 +181,6 @@ async def _sent(client: httpx.AsyncClient, target: dict[str, Any], photo: bytes)
     if target["url"].startswith("/"):
         answer = await client.put(target["url"], content=photo, headers=target["headers"])
     else:
-        async with httpx.AsyncClient(timeout=60) as bucket:
+        async with loopback.async_client(timeout=60) as bucket:
             answer = await bucket.put(target["url"], content=photo, headers=target["headers"])
     assert answer.status_code in (200, 204), answer.text

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
-
+from tests.support import loopback
 from tests.support.server import Server
 
 
@@ -27,7 +26,7 @@ def absolute(service: Server, url: str) -> str:
 
 def fetched(service: Server, url: str) -> bytes:
     """Return the bytes at a URL."""
-    answer = httpx.get(absolute(service, url), timeout=30)
+    answer = loopback.get(absolute(service, url), timeout=30)
     assert answer.status_code == 200, f"{url}: {answer.status_code} {answer.text}"
     return answer.content
 
@@ -55,8 +54,8 @@ def uploaded(service: Server, photo: bytes, source_type: str = "avatar") -> Kept
 
 def still_there(service: Server, picture: Kept) -> bool:
     """Whether a picture is COMPLETE and each of its files, by its present URL, has the same bytes."""
-    job = httpx.get(f"{service.url}/status/{picture.job_id}", timeout=30)
-    media = httpx.get(f"{service.url}/media/{picture.media_id}", timeout=30)
+    job = loopback.get(f"{service.url}/status/{picture.job_id}", timeout=30)
+    media = loopback.get(f"{service.url}/media/{picture.media_id}", timeout=30)
     if (job.status_code, media.status_code) != (200, 200):
         return False
     return [fetched(service, url) for url in _urls(media.json())] == picture.files

@@ -24,6 +24,7 @@ from mediagate.records.migration import migrate
 from mediagate_plugins.celery_queue import celery_queue
 from mediagate_plugins.procrastinate_queue import procrastinate_queue
 from tests.support.databases import fresh_database
+from tests.support.forked import SHARED
 from tests.support.load import stretched
 from tests.support.server import GATES, PYTHONPATH
 from tests.support.services import need
@@ -113,6 +114,7 @@ class Site:
             ),
             moderation="off",
         )
+        self.gate.fork_server = SHARED
         if engine == "celery":
             self.gate.register(celery_queue, broker=BROKER, queue=queue)
         else:

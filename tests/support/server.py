@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.support import loopback
 from tests.support.load import stretched
 from tests.support.ports import free_port
 
@@ -98,7 +99,7 @@ class Server:
         end = time.monotonic() + stretched(30)
         while time.monotonic() < end:
             with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200:
+                if loopback.get(f"{self.url}/readyz", timeout=5).status_code == 200:
                     return
             if self.process.poll() is not None:
                 break
@@ -128,7 +129,7 @@ class Server:
     def upload(
         self, name: str, data: bytes, *, source_type: str = "avatar", source_id: str = "user-1", **headers: str
     ) -> httpx.Response:
-        return httpx.post(
+        return loopback.post(
             f"{self.url}/upload",
             data={"sourceType": source_type, "sourceId": source_id},
             files={"file": (name, data)},
@@ -140,7 +141,7 @@ class Server:
         """Poll until the job is terminal and return that answer."""
         end = time.monotonic() + stretched(timeout_s)
         while True:
-            answer = httpx.get(f"{self.url}/status/{job_id}", timeout=30)
+            answer = loopback.get(f"{self.url}/status/{job_id}", timeout=30)
             if answer.status_code != 202:
                 return answer
             assert time.monotonic() < end, f"{answer.text}\n{self.log.read_text()[-4000:]}"

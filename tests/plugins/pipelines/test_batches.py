@@ -16,6 +16,7 @@ from PIL import Image
 
 from mediagate import EVENTS, EventType, IncomingBatch, IncomingUpload, JobStatus, MediaGate, Source
 from mediagate.errors import ConfigError, Forbidden
+from mediagate.intake import batches
 from mediagate_plugins.pipelines import Preset
 from tests.support.direct import sent
 from tests.support.documents import PASSWORD, encrypted, objects_of
@@ -442,7 +443,12 @@ async def test_file_of_many_jobs_is_decoded_once(make_gate: MakeGate, photo: byt
         assert faults(damaged) == dict.fromkeys(("/jobs/0", "/jobs/1", "/jobs/2"), "image_undecodable")
 
 
-async def test_steps_of_a_batch_have_a_limit_together(make_gate: MakeGate, photo: bytes) -> None:
+async def test_steps_of_a_batch_have_a_limit_together(
+    make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert batches.MOST_STEPS_BYTES == 33_554_432
+    # Checking the table of one job takes 50 ms.
+    monkeypatch.setattr(batches, "MOST_STEPS_BYTES", 4_194_304)
     table = "LUT_3D_SIZE 33\n" + "0.123456 0.234567 0.345678\n" * 33**3
     look = Preset([{"op": "lut", "cube": table}, {"op": "save", "format": "webp"}])
     gate = pipeline_gate(make_gate, presets={"look": look}, batch_jobs=1000, settings={"worker": False})
@@ -450,10 +456,10 @@ async def test_steps_of_a_batch_have_a_limit_together(make_gate: MakeGate, photo
         few = await sent_batch(client, {"jobs": [{"preset": "look", "files": ["a"]}] * 3}, {"a": photo})
         assert few.status_code == 202, few.text
         for query in ("", "?dryRun=1"):
-            asked = {"jobs": [{"preset": "look", "files": ["a"]}] * 100}
+            asked = {"jobs": [{"preset": "look", "files": ["a"]}] * 6}
             many = await sent_batch(client, asked, {"a": photo}, query=query)
             assert told(many) == (400, "invalid_parameter")
-            assert "33,554,432 bytes" in many.json()["detail"]
+            assert "4,194,304 bytes" in many.json()["detail"]
         assert await gate.parts.records.queue_depth() == 3
 
 

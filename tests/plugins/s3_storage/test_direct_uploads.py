@@ -19,7 +19,9 @@ from mediagate.kernel import Hook
 from mediagate.storage import MARK_KEY as KEY
 from mediagate.values import utcnow
 from mediagate_plugins.s3_storage import s3_storage
+from tests.support import loopback
 from tests.support.fault_proxy import Exchange, FaultProxy
+from tests.support.forked import SHARED
 
 pytestmark = pytest.mark.anyio
 
@@ -29,13 +31,14 @@ async def test_direct_upload_into_a_bucket_is_published(
 ) -> None:
     settings = Settings(data_dir=tmp_path / "data", image_processes=1, orphan_grace_s=0)
     gate = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
+    gate.fork_server = SHARED
     gate.register(s3_storage, bucket=bucket, **server.options)
     about = {"sourceType": "avatar", "sourceId": "u1", "contentType": "image/jpeg", "size": len(photo)}
     transport = httpx.ASGITransport(gate, root_path="")
     async with (
         gate,
         httpx.AsyncClient(transport=transport, base_url="http://test", timeout=60) as client,
-        httpx.AsyncClient(timeout=60) as browser,
+        loopback.async_client(timeout=60) as browser,
     ):
         target = (await client.post("/uploads", json=about)).json()
         assert target["url"].startswith(server.url)
@@ -71,6 +74,7 @@ async def opened(
     """Open a gate on a bucket, without workers, and a client of it."""
     settings = Settings(data_dir=tmp_path / "data", image_processes=1, worker=False)
     gate = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
+    gate.fork_server = SHARED
     gate.register(s3_storage, **options)
     if pre_upload is not None:
         gate.add_hook("pre_upload", pre_upload)
@@ -88,7 +92,7 @@ async def arrived(client: httpx.AsyncClient, body: bytes) -> Any:
 
 
 async def put(target: Any, body: bytes) -> None:
-    async with httpx.AsyncClient(timeout=60) as browser:
+    async with loopback.async_client(timeout=60) as browser:
         answer = await browser.put(target["url"], content=body, headers=target["headers"])
         assert answer.status_code == 200, answer.text
 

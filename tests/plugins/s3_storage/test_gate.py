@@ -16,7 +16,9 @@ import pytest
 from mediagate import MediaGate, Settings, Source, VariantSpec
 from mediagate.storage import MARK_KEY as KEY
 from mediagate_plugins.s3_storage import s3_storage
+from tests.support import loopback
 from tests.support.fault_proxy import Exchange, FaultProxy, status
+from tests.support.forked import SHARED
 from tests.support.rgw import Gateway
 
 pytestmark = pytest.mark.anyio
@@ -37,6 +39,7 @@ def open_gate(tmp_path: Path, server: Any, bucket: str) -> Callable[..., Any]:
             data_dir=tmp_path / "data", image_processes=1, retry_backoff_s=0.1, url_ttl_s=TTL_S, **(prefixes or {})
         )
         gate = MediaGate(sources=SOURCES, settings=settings, moderation="off")
+        gate.fork_server = SHARED
         gate.register(s3_storage, **{"bucket": bucket, **server.options, **options})
         transport = httpx.ASGITransport(gate, root_path="")
         async with gate, httpx.AsyncClient(transport=transport, base_url="http://test", timeout=60) as client:
@@ -62,7 +65,7 @@ async def uploaded(client: httpx.AsyncClient, photo: bytes, source: str, source_
 
 
 async def fetched(url: str) -> httpx.Response:
-    async with httpx.AsyncClient(timeout=60) as client:
+    async with loopback.async_client(timeout=60) as client:
         return await client.get(url)
 
 

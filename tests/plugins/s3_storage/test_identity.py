@@ -13,6 +13,7 @@ from mediagate.cli.doctor import examine
 from mediagate.errors import ConfigError
 from mediagate.records import MemoryRecords
 from mediagate_plugins.s3_storage import s3_storage
+from tests.support.forked import SHARED
 
 pytestmark = pytest.mark.anyio
 
@@ -22,6 +23,7 @@ def gate_of(tmp_path: Path, server: Any, bucket: str) -> Callable[..., MediaGate
     def make(records: MemoryRecords, **options: Any) -> MediaGate:
         settings = Settings(data_dir=tmp_path / "data", worker=False, orphan_grace_s=0)
         gate = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
+        gate.fork_server = SHARED
         gate.register(s3_storage, bucket=bucket, **server.options, **options)
         gate.decorate(RECORDS, records)
         return gate

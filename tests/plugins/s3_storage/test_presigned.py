@@ -14,6 +14,7 @@ import pytest
 from mediagate_plugins.s3_storage.options import Options
 from mediagate_plugins.s3_storage.signatures import Signer, presign
 from mediagate_plugins.s3_storage.storage import S3Storage, open_storage
+from tests.support import loopback
 from tests.support.rgw import Gateway
 from tests.support.until import until
 
@@ -28,7 +29,7 @@ def now() -> datetime:
 
 
 async def asked(method: str, url: str, **how: Any) -> httpx.Response:
-    async with httpx.AsyncClient(timeout=60) as client:
+    async with loopback.async_client(timeout=60) as client:
         return await client.request(method, url, **how)
 
 
