@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -92,4 +94,60 @@ def test_an_error_of_the_second_thread_is_raised_by_its_result() -> None:
         encoders.finish()
         with pytest.raises(MemoryError):
             failed.result()
+    assert given_back == [True]
+
+
+class Pixels:
+    """Something large."""
+
+
+def test_an_error_of_the_caller_holds_no_pixels_once_it_is_handled() -> None:
+    def fail(held: Pixels) -> None:
+        raise MemoryError
+
+    held = Pixels()
+    alive = weakref.ref(held)
+    gc.disable()
+    try:
+        with Encoders(1, always) as encoders:
+            encoders.submit(fail, held, late=True)
+            del held
+            with pytest.raises(MemoryError):
+                encoders.finish()
+        assert alive() is None
+    finally:
+        gc.enable()
+
+
+def test_a_core_is_given_back_before_the_next_is_lent() -> None:
+    cores: list[str] = []
+
+    def give_back() -> None:
+        threading.Event().wait(0.01)
+        cores.pop()
+
+    def borrow() -> GiveBack:
+        assert cores == []
+        cores.append("lent")
+        return give_back
+
+    with Encoders(2, borrow) as encoders:
+        for _ in range(20):
+            encoders.submit(threading.Event().wait, 0.001).result()
+    assert cores == []
+
+
+def test_the_caller_encodes_where_no_thread_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_back: list[bool] = []
+
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    order: list[str] = []
+    with Encoders(2, lambda: lambda: given_back.append(True)) as encoders:
+        encoders.submit(order.append, "large", late=True)
+        encoders.submit(order.append, "small", late=True)
+        encoders.finish()
+    assert order == ["small", "large"]
     assert given_back == [True]

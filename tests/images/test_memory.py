@@ -79,7 +79,9 @@ def memory(field):
 
 tune_allocator()
 pixels.limit_threads()
+qualities = map(int, sys.argv[3:])
 variants = {str(width): VariantSpec(width=width) for width in (64, 256, 640, 1280, 1920)}
+variants |= {f"of-{quality}": VariantSpec(width=1920, quality=quality) for quality in qualities}
 source = Source(variants=variants, original=sys.argv[1])
 photo = Image.open(sys.argv[2])
 photo.resize((500, 375)).save(small := io.BytesIO(), "JPEG")

@@ -22,13 +22,15 @@ import pytest
 from PIL import Image
 
 from mediagate import Moderator, Source
-from mediagate.errors import ImageCrashed
+from mediagate.errors import ImageCrashed, ModerationFailed
 from mediagate.images import ImagePool, forkserver
 from mediagate.images.forkserver import environment
+from mediagate.images.process import REST_S
 from mediagate.images.sandbox import landlock
 from tests.support import hostile
 from tests.support.hostile import Hostile, Library, Reader, Targets
 from tests.support.lies import SIZED, Liar, bomb, honest, lies
+from tests.support.moderators import Circular
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -72,6 +74,26 @@ def tasks(pid: int) -> list[Path]:
 
 def image_processes() -> list[int]:
     return [process for server in children(os.getpid()) for process in children(server)]
+
+
+def resident(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+async def test_failed_pictures_are_not_held() -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (2000, 1500), "teal").save(file, "PNG")
+    others = set(image_processes())
+    async with opened(Circular()) as pool:
+        processes = set(image_processes()) - others
+        held = []
+        for _ in range(4):
+            with pytest.raises(ModerationFailed):
+                await pool.render(file.getvalue(), Source())
+            await asyncio.sleep(2 * REST_S)  # it returns freed memory when it is idle
+            held.append(sum(map(resident, processes)))
+    assert held[-1] - held[0] < 4 * 2000 * 1500
 
 
 @pytest.fixture

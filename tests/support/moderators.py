@@ -43,6 +43,15 @@ class Scripted:
         return Verdict(scores=scores, model="scripted", model_hash="0" * 64)
 
 
+class Circular(Scripted):
+    """Fails with an error that refers to itself, so that only the garbage collector finds it."""
+
+    def judge(self, picture: Picture) -> Verdict:
+        failure = ModerationFailed("the model is gone")
+        failure.args = (*failure.args, failure)
+        raise failure
+
+
 class Chatty(Scripted):
     """Writes a line to standard error for each picture, as a C library does: without logging."""
 

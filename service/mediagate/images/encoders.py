@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Self, TypeVar, TypeVarTuple, Unpack
+from typing import Any, Self, TypeVar, TypeVarTuple, Unpack
 
 from mediagate.images.cores import GiveBack
 
@@ -29,7 +29,7 @@ class Encoders:
         self._beside = ThreadPoolExecutor(1) if threads > 1 else None
         self._borrow = borrow
         self._last: Future[None] | None = None
-        self._late: deque[Callable[[], None]] = deque()
+        self._late: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
 
     def __enter__(self) -> Self:
         return self
@@ -44,37 +44,44 @@ class Encoders:
         Raises what ``make`` raises at once in this thread; the result of the second raises it.
         """
         made: Future[T] = Future()
-        work = partial(_fulfil, made, partial(make, *args))
-        if not self._takes(work):
+        work: Callable[[], T] = partial(make, *args)
+        if not self._takes(made, work):
             if late:
-                self._late.append(work)
+                self._late.append((made, work))
             else:
-                work()
+                made.set_result(work())
         return made
 
     def finish(self) -> None:
         """Call what was left for later: the latest of it here, the earliest in the second thread."""
         while self._late:
-            if self._takes(self._late[0]):
+            if self._takes(*self._late[0]):
                 self._late.popleft()
             else:
-                self._late.pop()()
+                made, work = self._late.pop()
+                made.set_result(work())
 
-    def _takes(self, work: Callable[[], None]) -> bool:
+    def _takes(self, made: Future[T], work: Callable[[], T]) -> bool:
         """Start the work in the second thread, if it is there, free, and has a core."""
         if self._beside is None or not (self._last is None or self._last.done()):
             return False
         give_back = self._borrow()
         if give_back is None:
             return False
-        self._last = self._beside.submit(work)
-        self._last.add_done_callback(lambda _: give_back())
+        try:
+            self._last = self._beside.submit(_fulfil, made, work, give_back)
+        except RuntimeError:  # there is no memory for the thread's stack; the pool has queued the work all the same
+            self._beside.shutdown(wait=False, cancel_futures=True)
+            self._beside = None
+            give_back()
+            return False
         return True
 
 
-def _fulfil(made: Future[T], make: Callable[[], T]) -> None:
+def _fulfil(made: Future[T], work: Callable[[], T], give_back: GiveBack) -> None:
     try:
-        made.set_result(make())
+        made.set_result(work())
     except BaseException as exc:
         made.set_exception(exc)
-        raise
+    finally:
+        give_back()

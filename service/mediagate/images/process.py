@@ -135,6 +135,10 @@ def _serve_one(pipe: Connection[Any, Any]) -> None:
         with timelimit.kept(request.timeout_s, request.cpu_s):
             answer = _answer(request, args)
     wire.send(pipe, answer)
+    if isinstance(answer, MediagateError):
+        # The traceback holds the pictures, and may be part of a cycle.
+        del answer
+        gc.collect()
 
 
 def _file(pipe: Connection[Any, Any]) -> IO[bytes]:

@@ -144,13 +144,13 @@ def render(
             with timings.step("original"):
                 return pixels.encode_original(of, time_s, time)
 
-        variants, smallest = _variants(changed, decoded, source, plans, timings, encoders, time_s, time)
         original_file = None
         if source.original == "keep":
             # With lists of its own: it may begin after the ones of this function were cleared.
             whole_size = replace(decoded, frames=[*frames], wide_frames=[*decoded.wide_frames])
             original_file = encoders.submit(original, whole_size)
             del whole_size
+        variants, smallest = _variants(changed, decoded, source, plans, timings, encoders, time_s, time)
         placeholders = _placeholders(smallest, whole, source, timings)
         alpha = frames[0].mode == "RGBA"
         # What is left to encode has pixels of its own.
@@ -222,12 +222,13 @@ def _variants(
     smallest = decoded.frames[0]
     # Holding all sizes until the decoded pictures are let go of takes less memory than encoding the largest beside
     # them, unless there are many large ones.
-    areas = [prod(plan.size) for plan in set(plans.values())]
-    late = sum(areas) <= 2 * max(areas)
-    # The largest first: it takes longest, and at the end one thread would wait for it.
-    for name, plan in sorted(plans.items(), key=lambda item: (-item[1].scale, -prod(item[1].size))):
+    areas = [prod(plan.size) for plan in {plan for name, plan in plans.items() if name not in changed}]
+    late = sum(areas) <= 2 * max(areas, default=0)
+    cut: tuple[pixels.Crop, list[pixels.Image]] | None = None
+    # The largest first: it takes longest, and at the end one thread would wait for it. Equal ones follow each other.
+    for name, plan in sorted(plans.items(), key=lambda item: (-item[1].scale, -prod(item[1].size), item[1].box)):
         spec, steps = source.variants[name], changed.get(name)
-        sized = None if steps is None else list(steps.images)
+        sized = list(steps.images) if steps is not None else cut[1] if cut is not None and cut[0] == plan else None
         effort = min(source.effort_of(spec), most_effort)
         files[name] = []
         for image_format in published_formats(spec, sized or decoded.frames):
@@ -236,6 +237,7 @@ def _variants(
                 if sized is None:
                     with timings.step("resize"):
                         sized = [pixels.cut(frame, plan, decoded.extent) for frame in decoded.frames]
+                    cut = plan, sized
                     if spec.fit == "inside":
                         # A placeholder of a picture with fewer pixels than it needs has wrong waves.
                         smallest = sized[0] if min(sized[0].size) >= SIDE else smallest

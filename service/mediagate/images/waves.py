@@ -17,10 +17,10 @@ def waves(values: Sequence[float], width: int, wanted: Collection[Wave]) -> list
     A wave is sampled at the middle of each value. A plane of one constant value therefore has no wave but (0, 0), as
     long as no count of half periods reaches the number of values along its edge.
     """
-    columns = [values[start::width] for start in range(width)]
-    height = len(columns[0])
-    down = {count: [_share(column, count, height) for column in columns] for count in {wave[1] for wave in wanted}}
-    return [_share(down[y], x, width) / (width * height) for x, y in wanted]
+    rows = [values[start : start + width] for start in range(0, len(values), width)]
+    height = len(rows)
+    across = {count: [_share(row, count, width) for row in rows] for count in {wave[0] for wave in wanted}}
+    return [_share(across[x], y, height) / (width * height) for x, y in wanted]
 
 
 def _share(values: Sequence[float], count: int, length: int) -> float:

@@ -96,6 +96,28 @@ def test_palettes_are_left_to_pillow() -> None:
     assert not igzip.encodes(picture("RGB", 40, 30).quantize(16))
 
 
+@pytest.mark.parametrize(("mode", "size"), [("RGBA", (2400, 1800)), ("RGB", (200_000, 20)), ("L", (20, 200_000))])
+def test_writing_takes_no_more_than_is_estimated(mode: str, size: tuple[int, int]) -> None:
+    program = f"""
+import os, resource
+from pathlib import Path
+from PIL import Image
+from mediagate.images.memory import Memory
+from mediagate.images.pixels import igzip
+from mediagate.images.pixels.budget import ENCODING
+
+assert igzip.usable()
+noise = os.urandom({size[0] * size[1] * len(mode)})
+image = Image.frombytes({mode!r}, {size!r}, noise)
+del noise
+Memory().give_back()
+used = int(Path("/proc/self/statm").read_text().split()[0]) * {resource.getpagesize()}
+resource.setrlimit(resource.RLIMIT_AS, (used + int(ENCODING["png"] * {size[0] * size[1]}), resource.RLIM_INFINITY))
+igzip.encode(image)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_lack_of_memory_is_an_error_instead_of_a_crash() -> None:
     program = f"""
 import resource

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import resource
 import subprocess
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mediagate.config import Source, VariantSpec
 from mediagate.images.pixels import lanczos
+from mediagate.images.render import render
 from tests.support.charts import chart
 
 Box = tuple[float, float, float, float]
@@ -94,6 +97,23 @@ def test_bands_have_the_pixels_of_the_picture_in_one_piece(
     # Boxes of bands are rounded, and so are the weights then.
     assert difference.max() <= 2
     assert difference.mean() < 0.001
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_bands_end_within_the_picture(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanczos, "BAND_BYTES", 1)
+    monkeypatch.setattr(lanczos, "BAND_ROWS", 1)
+    image = picture(mode, 40, 997)
+    for height in range(60, 997):
+        for rows in (997 - 1 / 3, 997 * 0.7, 997 - 997 / height, 996.9999999):
+            lanczos.resize(image, (5, height // 7), (0.0, 997 - rows, 40.0, 997.0))
+
+
+def test_crop_at_the_bottom_of_an_odd_size_is_published() -> None:
+    picture(mode := "RGB", 5181, 5824).save(file := io.BytesIO(), "PNG", compress_level=0)
+    source = Source(variants={"tall": VariantSpec(width=925, height=1017, fit="cover")})
+    (made,) = render(file.getvalue(), source, (0.5, 1.0), None).variants
+    assert (Image.open(io.BytesIO(made.data)).mode, made.width, made.height) == (mode, 925, 1017)
 
 
 def test_resizing_holds_little_besides_the_result() -> None:

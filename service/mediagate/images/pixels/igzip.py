@@ -33,28 +33,29 @@ NEIGHBOURS: Mapping[bytes, tuple[int, int]] = {b"\0": (0, 0), b"\1": (-1, 0), b"
 9.2)."""
 LEVEL = 2
 """Of igzip's levels, 0 to 3. Level 3 is slower, and makes no fewer bytes of photos."""
-BAND, SAMPLES = 32, 8
-"""Rows that are compressed together, and how many such bands at most decide on the filter."""
+BAND_BYTES, SAMPLES = 1 << 18, 8
+"""About how many bytes are compressed together, and how many such bands decide on the filter, up to twice as many."""
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def encode(image: Image.Image, icc_profile: bytes = b"", exif: bytes = b"") -> bytes:
     """Return a picture in one of the modes of ``COLOUR_TYPES`` as a PNG; raises ``MemoryError``."""
     assert isal is not None
-    compressor = isal.compressobj(LEVEL)
-    kind = _filter(image)
-    compressed = [compressor.compress(_filtered(image, kind, top)) for top in range(0, image.height, BAND)]
     header = image.width.to_bytes(4) + image.height.to_bytes(4) + bytes([8, COLOUR_TYPES[image.mode], 0, 0, 0])
-    return b"".join(
-        (
-            SIGNATURE,
-            written(b"IHDR", header),
-            written(b"iCCP", b"ICC Profile\0\0", zlib.compress(icc_profile)) if icc_profile else b"",
-            written(b"eXIf", exif.removeprefix(b"Exif\0\0")) if exif else b"",
-            written(b"IDAT", *compressed, compressor.flush()),
-            written(b"IEND"),
-        )
-    )
+    file = io.BytesIO(SIGNATURE)
+    file.seek(0, io.SEEK_END)
+    file.write(written(b"IHDR", header))
+    if icc_profile:
+        file.write(written(b"iCCP", b"ICC Profile\0\0", zlib.compress(icc_profile)))
+    if exif:
+        file.write(written(b"eXIf", exif.removeprefix(b"Exif\0\0")))
+    compressor, kind = isal.compressobj(LEVEL), _filter(image)
+    for band in _bands(image):
+        if part := compressor.compress(_filtered(image, kind, band)):
+            file.write(written(b"IDAT", part))
+    file.write(written(b"IDAT", compressor.flush()))
+    file.write(written(b"IEND"))
+    return file.getvalue()
 
 
 def encodes(image: Image.Image) -> bool:
@@ -73,11 +74,17 @@ def name() -> str:
     return f"isal {version('isal')}" if usable() else "Pillow"
 
 
+def _bands(image: Image.Image) -> list[range]:
+    """Return the rows that are compressed together."""
+    rows = max(1, BAND_BYTES // (len(image.getbands()) * image.width))
+    return [range(top, min(top + rows, image.height)) for top in range(0, image.height, rows)]
+
+
 def _filter(image: Image.Image) -> bytes:
     """Return the type of the filter by which every n-th band is smallest."""
-    step = max(1, -(-image.height // BAND) // SAMPLES)
-    tops = range(0, image.height, BAND * step)
-    return min(NEIGHBOURS, key=lambda kind: sum(_size(_filtered(image, kind, top)) for top in tops))
+    bands = _bands(image)
+    samples = bands[:: max(1, len(bands) // SAMPLES)]
+    return min(NEIGHBOURS, key=lambda kind: sum(_size(_filtered(image, kind, band)) for band in samples))
 
 
 def _size(rows: bytes) -> int:
@@ -85,15 +92,15 @@ def _size(rows: bytes) -> int:
     return len(isal.compress(rows, LEVEL))
 
 
-def _filtered(image: Image.Image, kind: bytes, top: int) -> bytes:
+def _filtered(image: Image.Image, kind: bytes, band: range) -> bytes:
     """Return the rows of a band, each after the type of its filter."""
-    bottom, (x, y) = min(top + BAND, image.height), NEIGHBOURS[kind]
-    band = image.crop((0, top, image.width, bottom))
+    x, y = NEIGHBOURS[kind]
+    part = image.crop((0, band.start, image.width, band.stop))
     if (x, y) != (0, 0):
         # Beyond the edges, a crop is zero in all channels, as PNG wants it.
-        band = ImageChops.subtract_modulo(band, image.crop((x, top + y, image.width + x, bottom + y)))
-    pixels = memoryview(band.tobytes())
-    return b"".join(chain.from_iterable((kind, row) for row in _rows(pixels, bottom - top)))
+        part = ImageChops.subtract_modulo(part, image.crop((x, band.start + y, image.width + x, band.stop + y)))
+    pixels = memoryview(part.tobytes())
+    return b"".join(chain.from_iterable((kind, row) for row in _rows(pixels, len(band))))
 
 
 def _rows(pixels: memoryview, count: int) -> Iterator[memoryview]:
