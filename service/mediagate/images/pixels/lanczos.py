@@ -31,7 +31,7 @@ PIXEL_BYTES: Mapping[str, int] = {"L": 1, "RGB": 4, "RGBA": 4}
 """What each pixel takes in Pillow, by mode."""
 BAND_BYTES = 1 << 21
 """Of the picture that the library holds between its two passes, from which size on a picture is resized in bands."""
-BAND_ROWS, MOST_BANDS = 250, 8
+BAND_ROWS, MOST_BANDS = 250, 6
 """The least rows of a band before resizing, and the most bands: for each the library computes its weights again, so six
 take a quarter more time than the picture in one piece."""
 REACH = 3
