@@ -20,6 +20,7 @@ from tests.support.hosting import until
 from tests.support.live_files import live_files
 from tests.support.pages import run_shell, shell_blocks
 from tests.support.pictures_kept import absolute, fetched, kept, sent, still_there, uploaded
+from tests.support.programs import program
 from tests.support.s3_server import S3Server
 from tests.support.server import FAST, PYTHONPATH, Server
 
@@ -136,8 +137,8 @@ def setup(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     if request.param.startswith("sqlite"):
         return SQLiteAndFolder(tmp_path)
-    if shutil.which("pg_dump") is None or shutil.which("psql") is None:
-        pytest.skip("no pg_dump and psql: apt-get install postgresql-client")
+    for name in ("pg_dump", "psql"):
+        program(name, "postgresql-client")
     url = request.getfixturevalue("own_postgres_url")
     server, s3 = request.getfixturevalue("s3_server"), request.getfixturevalue("s3")
     make = request.getfixturevalue("make_bucket")

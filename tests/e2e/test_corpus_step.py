@@ -7,17 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from PIL import Image
 
-from tests.support.showing.browser import executable
+from tests.support.programs import chromium_path
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_corpus_command_prints_differences_between_service_and_chromium(tmp_path: Path, data: Path) -> None:
-    if executable() is None:
-        pytest.skip("no Chromium on PATH: name one in CHROMIUM")
+    chromium_path()
     below = tmp_path / "below"
     below.mkdir()
     png = (data / "formats" / "hopper.png").read_bytes()

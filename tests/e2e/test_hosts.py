@@ -13,8 +13,9 @@ import httpx
 import pytest
 
 from tests.support import loopback
-from tests.support.hosting import DRAIN_S, HOSTS, NGINX, Host, hosts, until
+from tests.support.hosting import DRAIN_S, HOSTS, Host, hosts, until
 from tests.support.load import stretched
+from tests.support.programs import program
 from tests.support.server import alive, children
 
 BESIDE = ("quart-hypercorn", "django-uvicorn", "django-inside-uvicorn", "django-daphne")
@@ -30,8 +31,7 @@ SLACK_S = 8.0
 @contextmanager
 def all_hosts(folder: Path) -> Iterator[dict[str, Host]]:
     """Run all hosts for the length of a block, which begins when they answer."""
-    if NGINX is None:
-        pytest.skip("no nginx on PATH: install Debian's package nginx-light")
+    program("nginx", "nginx-light")
     with hosts(HOSTS, folder) as started:
         for name, host in started.items():
             until(f"{name} answers\n{host.log.read_text()[-4000:]}", host.ready, 120)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from mediagate.images.document_wire import receive_unlocked
 from mediagate.images.json_shapes import Malformed
 from mediagate.images.operations import parse
 from mediagate.values import ImageInfo, Produced
+from tests.support import forked
 from tests.support.documents import (
     PASSWORD,
     a_document,
@@ -45,7 +47,7 @@ from tests.support.documents import (
     words,
     written,
 )
-from tests.support.forked import MIB, SHARED, image_processes
+from tests.support.forked import MIB, image_processes
 from tests.support.recipes import OPERATIONS, opened
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -53,21 +55,7 @@ SOURCE = Source(formats=("png", "pdf"), visibility="private", ttl=timedelta(hour
 RENDER = {"op": "render", "dpi": 150}
 
 
-@asynccontextmanager
-async def pool_of(*, timeout_s: float = 20, memory_bytes: int = 512 * MIB) -> AsyncIterator[ImagePool]:
-    pool = ImagePool(
-        processes=1,
-        memory_bytes=memory_bytes,
-        timeout_s=timeout_s,
-        moderator=None,
-        server=SHARED,
-        operations=OPERATIONS,
-    )
-    try:
-        await pool.open()
-        yield pool
-    finally:
-        await pool.close()
+pool_of = partial(forked.opened, operations=OPERATIONS)
 
 
 @pytest.fixture

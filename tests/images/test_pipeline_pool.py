@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ from mediagate.values import Produced, StepEnd
 from mediagate_plugins.nudenet import nudenet
 from tests.images.operations.test_watermark import font_bytes
 from tests.images.test_pipeline import LOUD, Contrast, hidden, revealing
+from tests.support import forked
 from tests.support.charts import ramp, saved
-from tests.support.forked import MIB, SHARED, image_processes
+from tests.support.forked import MIB, image_processes
 from tests.support.lies import VERDICT, pipe
 from tests.support.photos import ASTRONAUT, DATA
 from tests.support.recipes import CHEAP, OPERATIONS, Nothing, opened, with_misbehaving
@@ -37,27 +38,10 @@ STEPS: list[dict[str, Any]] = [
 ]
 
 
-@asynccontextmanager
-async def pool_of(
-    operations: Operations | None = OPERATIONS,
-    moderator: Moderator | None = None,
-    *,
-    timeout_s: float = 20,
-    memory_bytes: int = 512 * MIB,
-) -> AsyncIterator[ImagePool]:
-    pool = ImagePool(
-        processes=1,
-        memory_bytes=memory_bytes,
-        timeout_s=timeout_s,
-        moderator=moderator,
-        server=SHARED,
-        operations=operations,
-    )
-    try:
-        await pool.open()
-        yield pool
-    finally:
-        await pool.close()
+def pool_of(
+    operations: Operations | None = OPERATIONS, moderator: Moderator | None = None, **limits: Any
+) -> AbstractAsyncContextManager[ImagePool]:
+    return forked.opened(moderator, operations=operations, **limits)
 
 
 async def ran(

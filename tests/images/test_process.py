@@ -9,7 +9,6 @@ import fcntl
 import io
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -32,6 +31,7 @@ from tests.support.hostile import Hostile, Library, Reader, Targets
 from tests.support.lies import SIZED, Liar, bomb, honest, lies
 from tests.support.load import stretched
 from tests.support.moderators import Circular
+from tests.support.programs import program
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -268,13 +268,12 @@ int reached(void) { return found; }
 @pytest.fixture
 def library(targets: Targets, tmp_path: Path) -> str:
     """Compile a library whose constructor succeeds in all of its attacks outside the sandbox."""
-    if shutil.which("gcc") is None:
-        pytest.skip("no gcc on PATH: install Debian's package gcc")
+    gcc = program("gcc", "gcc")
     source, compiled = tmp_path / "hostile.c", tmp_path / "libhostile.so"
     source.write_text(
         CONSTRUCTOR % {"secret": targets.secret_file, "public": targets.public_folder, "host": targets.host}
     )
-    subprocess.run(["gcc", "-shared", "-fPIC", "-o", compiled, source], check=True)
+    subprocess.run([gcc, "-shared", "-fPIC", "-o", compiled, source], check=True)
     load = f"import ctypes; print(ctypes.CDLL({str(compiled)!r}).reached())"
     outside = subprocess.run([sys.executable, "-c", load], capture_output=True, text=True, check=True)
     assert outside.stdout == "", "outside, the constructor replaces the program, which prints nothing"

@@ -14,6 +14,7 @@ import pytest
 
 from mediagate.records.migration import MIGRATIONS
 from mediagate.records.runtime import find_runtime
+from tests.support.programs import program
 from tests.support.runtimes import RUNTIMES, first_on_path, packaged
 
 ROOT = Path(__file__).parents[2]
@@ -69,9 +70,7 @@ def prisma_modules() -> Path:
     folder = ROOT / ".cache" / "prisma-cli-test"
     stamp = folder / "installed.json"
     if not (stamp.is_file() and stamp.read_text() == PACKAGES):
-        npm = shutil.which("npm")
-        if npm is None:
-            pytest.skip("no npm on PATH to install Prisma's command line with")
+        npm = program("npm", "npm")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "package.json").write_text(PACKAGES)
         command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(folder)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import subprocess
 import tempfile
 import time
@@ -22,6 +21,7 @@ from mediagate.testing import check_records
 from mediagate.testing.record_samples import a_job
 from tests.support.ports import free_port
 from tests.support.postgres_cluster import as_user
+from tests.support.programs import program
 
 pytestmark = pytest.mark.anyio
 
@@ -82,9 +82,7 @@ async def test_database_connections_setting_reaches_the_records(postgres_url: st
 @pytest.fixture
 def pgbouncer(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The database behind PgBouncer in transaction mode, with two connections to the server."""
-    program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
-    if program is None:
-        pytest.skip("pgbouncer is not installed: install Debian's package pgbouncer")
+    command = program("pgbouncer", "pgbouncer")
     server, port = urlsplit(postgres_url), free_port()
     name = server.path.strip("/")
     config = tmp_path_factory.mktemp("pgbouncer") / "pgbouncer.ini"
@@ -98,7 +96,7 @@ def pgbouncer(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> It
             break
         folder.chmod(0o755)
     process = subprocess.Popen(
-        [program, config], **as_user(), cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [command, config], **as_user(), cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         ready = ["pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -19,7 +18,7 @@ from mediagate_plugins.onnx_moderation import load
 from mediagate_plugins.onnx_moderation.options import Options
 from tests.support.samples.catalogue import KINDS
 from tests.support.samples.sample import Sample
-from tests.support.showing.browser import Browser, executable, opened
+from tests.support.showing.browser import Browser
 from tests.support.showing.comparison import LOSSY, Reference, apart, views_of
 from tests.support.showing.engine import BLACK, SOURCE, SQUARES, WHITE, Outcome, process
 
@@ -50,14 +49,6 @@ SOME = 12
 """Samples of each kind, about; the whole catalogue goes through the engine in ``test_shown.py``."""
 DIM = 16
 """Into one of this many parts of the range a face is darkened, so that the model does not find it."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if executable() is None:
-        pytest.skip("no Chromium on PATH; name one in CHROMIUM")
-    with opened() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

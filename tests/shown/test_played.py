@@ -20,7 +20,7 @@ from tests.support.samples.gif_writer import gif as gif_of
 from tests.support.samples.png_writer import COLOUR, SIGNATURE, chunk, header, packed
 from tests.support.samples.png_writer import png as written
 from tests.support.samples.sample import EDGE, Sample, cat, encoded, grey
-from tests.support.showing.browser import Browser, Cell, executable, opened
+from tests.support.showing.browser import Browser, Cell
 
 SOURCE = Source(variants={"small": VariantSpec(width=64)}, animation="keep", damaged="accept")
 BACKGROUNDS = ("white", "black")
@@ -28,14 +28,6 @@ LEVELS = 3
 """Tolerance per pixel: Chromium and Pillow round differently in decoding and blending."""
 EDGES = 0.03
 """Share of pixels that may be off by more: the last rows of a truncated file."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if executable() is None:
-        pytest.skip("no Chromium on PATH; name one in CHROMIUM")
-    with opened() as started:
-        yield started
 
 
 def judged(data: bytes) -> tuple[ImageInfo, list[Image.Image]]:

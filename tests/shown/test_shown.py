@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -18,7 +18,7 @@ from mediagate_plugins.onnx_moderation import load
 from mediagate_plugins.onnx_moderation.options import Options
 from tests.support.samples.catalogue import KINDS
 from tests.support.samples.sample import Sample
-from tests.support.showing.browser import Browser, Cell, executable, opened
+from tests.support.showing.browser import Browser, Cell
 from tests.support.showing.comparison import apart, check, views_of
 from tests.support.showing.engine import BLACK, WHITE, Outcome, process
 
@@ -49,14 +49,6 @@ class Result:
     sample: Sample
     outcome: Outcome
     differences: list[str]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if executable() is None:
-        pytest.skip("no Chromium on PATH; name one in CHROMIUM")
-    with opened() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

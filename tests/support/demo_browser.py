@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser, Locator, Page, Request, Route, ViewportSize, expect, sync_playwright
 
+from tests.support.programs import chromium_path
 from tests.support.server import Server
 
 CHROMIUM = [
@@ -70,9 +69,7 @@ POOR_CONTRAST = """() => {
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
     """Start the browser; without one on this machine the tests are skipped."""
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium on PATH; name one in CHROMIUM")
+    path = chromium_path()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM, timeout=SLOW_MS)
         yield browser

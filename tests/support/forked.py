@@ -14,6 +14,7 @@ from PIL import Image
 
 from mediagate import Moderator
 from mediagate.images import ForkServer, ImagePool
+from mediagate.images.operations import Operations
 from mediagate.observe import Observer
 
 MIB = 1024 * 1024
@@ -45,6 +46,7 @@ async def opened(
     timeout_s: float = 30,
     memory_bytes: int = 512 * MIB,
     observer: Observer = SILENT,
+    operations: Operations | None = None,
     server: ForkServer | None = SHARED,
 ) -> AsyncIterator[ImagePool]:
     """Run a pool for the length of a block; without a ``server`` it starts its own."""
@@ -54,6 +56,7 @@ async def opened(
         timeout_s=timeout_s,
         moderator=moderator,
         observer=observer,
+        operations=operations,
         server=server,
     )
     async with AsyncExitStack() as stack:
